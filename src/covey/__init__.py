@@ -1,0 +1,7 @@
+"""Cluster images that nobody has labelled.
+
+Start reading at `covey.pipeline`: the walk from a folder of pictures to a partition in a project. Estimators with
+scikit-learn's contract are in `covey.cluster`; they know arrays only and can be used without a project.
+"""
+
+__version__ = "0.1.0"

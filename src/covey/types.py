@@ -1,0 +1,269 @@
+"""The records that rooms hand to one another, and the protocols that plug-ins fulfil.
+
+Nothing here computes. Arrays are NumPy arrays: features are float32, labels int64, pixels uint8.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOISE: Final = -1
+"""The label of a row that belongs to no cluster."""
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int64]
+ByteArray: TypeAlias = NDArray[np.uint8]
+
+
+class Progress(Protocol):
+    """What a long task calls to say how far it is."""
+
+    def __call__(self, stage: str, n_done: int, n_total: int | None) -> None:
+        """Report that `n_done` of `n_total` items of `stage` are done; `n_total` is None when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One distinct image.
+
+    Attributes
+    ----------
+    id : str
+        Hexadecimal sha256 of the file's bytes.
+    path : Path
+        One absolute path that holds these bytes.
+    width, height : int
+        Size in pixels after the EXIF turn.
+    """
+
+    id: str
+    path: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One path where an image was found; several paths may hold the same image.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute path.
+    id : str
+        The `ImageRecord.id` of its bytes.
+    n_bytes : int
+        File size in bytes.
+    mtime_ns : int
+        Modification time in nanoseconds, to notice a change without reading the file again.
+    """
+
+    path: Path
+    id: str
+    n_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFailure:
+    """A path that was found and left out.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute path.
+    code : str
+        ``ERROR_CORRUPT_IMAGE``, ``ERROR_ZERO_SIZE_FILE``, ``ERROR_IMAGE_TOO_SMALL``, ``ERROR_MISSING_FILE``,
+        ``ERROR_UNSUPPORTED``, ``ERROR_TOO_LARGE`` or ``ERROR_PERMISSION``.
+    message : str
+        What is wrong, for a person.
+    n_bytes : int
+        File size in bytes, 0 if unknown.
+    id : str
+        sha256 of the bytes if they could be read, else an empty string.
+    """
+
+    path: Path
+    code: str
+    message: str
+    n_bytes: int = 0
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """Everything about a backbone that changes its features, and where it comes from.
+
+    Attributes
+    ----------
+    name : str
+        ``architecture.weights_tag``, for example ``"efficientnet_lite2.in1k"``.
+    loader : str
+        Name of the loader within `covey.backbones`.
+    n_features : int
+        Width of a feature row.
+    input_size : tuple of int
+        Height and width in pixels that the network sees.
+    crop_fraction : float
+        Share of the resized image's shorter side that the centre crop keeps, in (0, 1].
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}
+        Filter of the resize.
+    mean, std : tuple of float
+        Per-channel mean and standard deviation on the scale 0 to 255.
+    weights : str
+        Where the weights come from, with the revision.
+    sha256 : str
+        Hash of the weights file; empty if the backbone has none.
+    license : str
+        SPDX identifier of the weights.
+    paper : str
+        Source of the architecture.
+    pretraining : str
+        Data sets that the weights have seen, and how (supervised or not).
+    has_text : bool
+        Whether a text tower shares the feature space.
+    """
+
+    name: str
+    loader: str
+    n_features: int
+    input_size: tuple[int, int]
+    crop_fraction: float
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights: str
+    sha256: str = ""
+    license: str = ""
+    paper: str = ""
+    pretraining: str = ""
+    has_text: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """The features of a set of images under one backbone.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Image ids without repeats; row i of `X` belongs to ``ids[i]``.
+    X : ndarray of shape (n, d), dtype float32
+        Features: C-ordered, finite, read-only.
+    fingerprint : str
+        Identifies everything that changes the numbers.
+    views : ndarray of shape (n, n_views, d), dtype float32, or None
+        Features of augmented copies.
+    """
+
+    ids: tuple[str, ...]
+    X: FloatArray
+    fingerprint: str
+    views: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeighborGraph:
+    """The nearest neighbours of every row.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (n, n_neighbors), dtype int64
+        Nearest first; a row never contains itself.
+    distances : ndarray of shape (n, n_neighbors), dtype float32
+        Cosine distance ``1 - cosine`` or Euclidean distance.
+    metric : {"cosine", "euclidean"}
+        Which of the two.
+    """
+
+    indices: IntArray
+    distances: FloatArray
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """One assignment of all images to clusters; changing it makes a new one.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Image ids.
+    labels : ndarray of shape (n,), dtype int64
+        Labels in [-1, n_clusters); -1 is `NOISE`.
+    probabilities : ndarray of shape (n, n_clusters), dtype float32, or None
+        Membership probabilities; None where the method gives none.
+    confidence : ndarray of shape (n,), dtype float32
+        In [0, 1], larger is surer. The largest probability, or the relative margin between the two nearest centres.
+    second_labels : ndarray of shape (n,), dtype int64
+        The next best cluster; -1 if there is only one.
+    fingerprint : str
+        Of the features.
+    method : str
+        Registered name of the clusterer.
+    params : mapping
+        Its parameters, JSON-compatible.
+    info : mapping
+        What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+    """
+
+    ids: tuple[str, ...]
+    labels: IntArray
+    probabilities: FloatArray | None
+    confidence: FloatArray
+    second_labels: IntArray
+    fingerprint: str
+    method: str
+    params: Mapping[str, Any]
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ClusterName(NamedTuple):
+    """The words for one cluster; `score` lies in [0, 1]."""
+
+    label: int
+    name: str
+    score: float
+    runners_up: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A frozen network that turns pixels into features."""
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """The catalogue row."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over the specification, the precision and the runtime: equal fingerprints, comparable features."""
+
+    def encode_images(self, pixels: ByteArray) -> FloatArray:
+        """Turn uint8 pixels ``(b, h, w, 3)`` of the specification's input size into features ``(b, d)``."""
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """The text tower of a backbone whose feature space holds both."""
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Turn n texts into features ``(n, d)``."""
+
+
+class NeighborEngine(Protocol):
+    """A way to find nearest neighbours."""
+
+    def neighbors(self, X: FloatArray, n_neighbors: int, metric: str) -> NeighborGraph:
+        """Return the graph for rows of `X`."""
+
+
+class Captioner(Protocol):
+    """A model that says in words what a picture shows."""
+
+    def caption(self, images: Sequence[ByteArray]) -> list[str]:
+        """Return one caption for each image ``(h, w, 3)``."""
