@@ -231,6 +231,40 @@ class ClusterName(NamedTuple):
     runners_up: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterSummary:
+    """What a person sees of one cluster.
+
+    Attributes
+    ----------
+    label : int
+        The cluster's label, or -1 for `NOISE`.
+    name : ClusterName
+        Its words.
+    size : int
+        Number of images.
+    mean_confidence : float
+        Mean of `Partition.confidence` over its images, in [0, 1].
+    cohesion : float
+        Mean cosine between its images and its centre, in [-1, 1]; larger is tighter.
+    nearest_label : int
+        The cluster whose centre is nearest: the one it is most easily confused with; -1 if there is only one.
+    representatives : tuple of str
+        Ids of real images near the centre, nearest first.
+    borderline : tuple of str
+        Ids of its least sure images, least sure first.
+    """
+
+    label: int
+    name: ClusterName
+    size: int
+    mean_confidence: float
+    cohesion: float
+    nearest_label: int
+    representatives: tuple[str, ...]
+    borderline: tuple[str, ...]
+
+
 @runtime_checkable
 class Backbone(Protocol):
     """A frozen network that turns pixels into features."""
