@@ -1,6 +1,6 @@
 """What every estimator checks at its door, so that their messages agree."""
 
-from numbers import Integral, Real
+import math
 from typing import Any
 
 import numpy as np
@@ -28,29 +28,29 @@ def _as_float32(estimator: Any, X: Any, *, reset: bool) -> FloatArray:
 
 def check_integer(name: str, value: Any, *, minimum: int) -> int:
     """Return a whole number of at least `minimum`; `True` is not one."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} is {value!r}; it must be a whole number of at least {minimum}.")
     if value < minimum:
         raise ValueError(f"{name} is {value}; it must be at least {minimum}.")
     return int(value)
 
 
-def check_real(name: str, value: Any, *, low: float = 0.0, high: float = np.inf, open_low: bool = False) -> float:
+def check_real(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, open_low: bool = False) -> float:
     """Return a finite number in [low, high], or in (low, high] if `open_low`."""
     allowed = f"{'(' if open_low else '['}{low:g}, {high:g}]"
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} is {value!r}; it must be a number in {allowed}.")
-    if not (np.isfinite(value) and low <= value <= high) or (open_low and value == low):
+    if not (math.isfinite(value) and low <= value <= high) or (open_low and value == low):
         raise ValueError(f"{name} is {value}; it must lie in {allowed}.")
     return float(value)
 
 
 def check_n_clusters(n_clusters: Any, n_samples: int) -> int:
     """Return a number of clusters that `n_samples` rows can fill."""
-    n_clusters = check_integer("n_clusters", n_clusters, minimum=1)
-    if n_clusters > n_samples:
+    n_wanted = check_integer("n_clusters", n_clusters, minimum=1)
+    if n_wanted > n_samples:
         raise ValueError(
-            f"n_clusters is {n_clusters}, but X has only {n_samples} rows (n_samples={n_samples}); "
+            f"n_clusters is {n_wanted}, but X has only {n_samples} rows (n_samples={n_samples}); "
             f"ask for at most {n_samples} clusters."
         )
-    return n_clusters
+    return n_wanted
