@@ -1,0 +1,22 @@
+"""The project folder on disk: features in safetensors shards, everything else in one SQLite file, tables to export.
+
+May import numpy, safetensors and sqlite3, never torch or PIL. Start reading at `Project`; `FeatureStore` works
+without one.
+"""
+
+from covey.store._features import FeatureStore
+from covey.store._project import Project
+from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._tables import write_tables
+
+__all__ = [
+    "Project",
+    "FeatureStore",
+    "write_tables",
+    "Ledger",
+    "PartitionInfo",
+    "Member",
+    "FeatureSetInfo",
+    "ProjectSummary",
+    "TablePaths",
+]
