@@ -9,12 +9,16 @@ class CoveyError(Exception):
     """Base of all errors that the command line shows as one line."""
 
 
-class UnknownNameError(CoveyError, LookupError):
+class UnknownNameError(CoveyError, KeyError):
     """A name is not in its registry."""
 
     def __str__(self) -> str:
-        """Return the message itself; `LookupError` of one argument would do so too, `KeyError` would quote it."""
+        """Return the message itself, which `KeyError` would put in quotes."""
         return str(self.args[0]) if self.args else ""
+
+
+class InvalidValueError(CoveyError, ValueError):
+    """A value that a person gave is outside what is allowed."""
 
 
 class MissingExtraError(CoveyError, ImportError):

@@ -1,0 +1,63 @@
+# Fresh machine: `make demo` sets everything up and clusters pictures; `make test` sets everything up and tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Folder of pictures for `make demo`; empty for the sample that comes with the installation.
+IMAGES ?=
+DEMO := demo
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+.PHONY: demo test test-all lint format bench clean
+
+$(VENV)/.covey: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) torch
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.develop: $(VENV)/.covey
+	$(PIP) --group test --group lint
+	touch $@
+
+$(VENV)/.benchmark: $(VENV)/.develop
+	$(PIP) --group benchmark
+	touch $@
+
+ifeq ($(IMAGES),)
+demo: $(VENV)/.covey
+	$(BIN)/covey sample $(DEMO)/pictures
+	$(BIN)/covey cluster $(DEMO)/pictures --output $(DEMO)/pictures.covey
+	$(BIN)/covey eval $(DEMO)/pictures.covey --labels $(DEMO)/labels.csv
+	@echo "Open $(DEMO)/pictures.covey/gallery/index.html in a browser."
+else
+demo: $(VENV)/.covey
+	$(BIN)/covey cluster "$(IMAGES)" --output $(DEMO)/own.covey
+	@echo "Open $(DEMO)/own.covey/gallery/index.html in a browser."
+endif
+
+# The default suite: no test that is slow, needs a browser, an accelerator or the internet.
+test: $(VENV)/.develop
+	$(BIN)/pytest
+
+# Everything that this machine can run.
+test-all: $(VENV)/.develop
+	$(BIN)/pytest -m "not gpu and not network $(if $(CHROMIUM),,and not browser)"
+
+lint: $(VENV)/.develop
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+
+format: $(VENV)/.develop
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.benchmark
+	@ls benchmarks/*.py
+
+clean:
+	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""`covey cluster`: from a folder of pictures to a gallery of its groups."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from covey.cli import _console, _options
+from covey.cli._options import AutoInt
+
+EXIT_SKIPPED = 3
+
+
+@click.command()
+@_options.source_options
+@click.option("-k", "--n-clusters", type=AutoInt(1), default="auto", show_default=True, help="Number of clusters.")
+@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
+@click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
+@click.option("--method", help="See: covey list clusterers.")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
+@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@_options.embed_options
+@click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
+@_options.strict_option
+@_options.output_options
+def cluster(sources: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+    """Find the groups in folders of pictures.
+
+    SOURCE is a folder, a picture, a .txt file that lists one path a line, or - for such a list on standard input.
+    The project folder then holds features, tables, and a gallery that opens in a browser. Run it again after
+    adding pictures, or after an interruption: only what is new is computed.
+    """
+    from covey.cli import _report
+
+    if options["offline"]:
+        _console.forbid_network()
+    output = _options.default_output(sources, output)
+    keywords = _pipeline_keywords(options)
+    if options["dry_run"]:
+        _report.echo_plan(sources, output, keywords, as_json=options["as_json"])
+        return
+    with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
+        from covey.pipeline import cluster_folder
+
+        result = cluster_folder(sources, output, progress=progress, **keywords)
+        page = _report.write_pages(result.project, result.partition_id, progress) if options["has_gallery"] else None
+    if options["as_json"]:
+        _console.echo_json(_report.run_as_dict(result, page))
+    elif not options["quiet"]:
+        _report.echo_run(result, page)
+    if options["strict"] and result.ledger.failures:
+        sys.exit(EXIT_SKIPPED)
+
+
+def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
+    """Name the command's options as `covey.pipeline.cluster_folder` does; None leaves its default."""
+    names = ("recursive", "follow_symlinks", "include", "exclude")
+    keywords = {
+        "n_clusters": options["n_clusters"],
+        "k_range": (options["k_min"], options["k_max"]),
+        "backbone": options["backbone"],
+        "method": options["method"],
+        "params": _options.parse_params(options["params"]),
+        "random_state": options["random_state"],
+        "device": options["device"],
+        "scan_options": _options.scan_keywords(**{name: options[name] for name in names}),
+        "extract_options": _options.extract_keywords(
+            batch_size=options["batch_size"], engine=options["engine"], workers=options["workers"]
+        ),
+    }
+    return {name: value for name, value in keywords.items() if value is not None}

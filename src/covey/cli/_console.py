@@ -1,0 +1,137 @@
+"""What commands share when they speak to a person: progress, JSON, tables, the network guard."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+STAGES = {
+    "scan": ("Scanning", "file"),
+    "embed": ("Embedding", "image"),
+    "choose": ("Choosing k", "step"),
+    "cluster": ("Clustering", "step"),
+    "gallery": ("Gallery", "page"),
+}
+
+
+class Bars:
+    """A progress callback that draws one bar a stage on standard error, with rate and time left.
+
+    Parameters
+    ----------
+    is_shown : bool
+        False draws nothing. Nothing is drawn either where standard error is no terminal.
+    """
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self._is_shown = is_shown and sys.stderr.isatty()
+        self._stage = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def __call__(self, stage: str, n_done: int, n_total: int | None) -> None:
+        """Move the bar of `stage`; a new stage ends the bar before."""
+        if not self._is_shown:
+            return
+        if stage != self._stage:
+            self._open(stage, n_total)
+        self._bar.total = n_total
+        self._bar.update(n_done - self._bar.n)
+
+    def _open(self, stage: str, n_total: int | None) -> None:
+        from tqdm import tqdm
+
+        self._close()
+        label, unit = STAGES.get(stage, (stage.capitalize(), "step"))
+        self._stage = stage
+        self._bar = tqdm(desc=f"{label:<10}", total=n_total, unit=f" {unit}", file=sys.stderr, smoothing=0.1)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, ""
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON on standard output; paths become strings."""
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def echo_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:
+    """Print rows in aligned columns; numbers stand on the right."""
+    cells = [list(header), *([_format(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    numeric = [all(_is_number(row[column]) for row in cells[1:]) for column in range(len(header))]
+    for row in cells:
+        padded = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _format(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def ledger_line(n_found: int, n_computed: int, n_embedded: int, n_duplicates: int, failures: Mapping[str, int]) -> str:
+    """Return the one line that accounts for every path: found is the sum of the rest."""
+    parts = {
+        "found": n_found,
+        "embedded": n_computed,
+        "already": n_embedded - n_computed,
+        "duplicates": n_duplicates,
+        **{code.removeprefix("ERROR_").lower(): count for code, count in sorted(failures.items())},
+    }
+    return " ".join(f"{name}={count}" for name, count in parts.items())
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as a person would type it from here: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def forbid_network() -> None:
+    """Make every connection to another machine an error from now on, in this process and in those it starts.
+
+    Model hubs are told through their environment variables; an audit hook, which cannot be removed, catches the rest.
+    """
+    from covey.errors import CoveyError
+
+    os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "COVEY_OFFLINE": "1"})
+
+    def refuse(event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and isinstance(args[1], tuple) and not _is_local(str(args[1][0])):
+            raise CoveyError(f"--offline: a connection to {args[1][0]} was refused.")
+        if event == "socket.getaddrinfo" and not _is_local(str(args[0])):
+            raise CoveyError(f"--offline: looking up {args[0]} was refused.")
+
+    sys.addaudithook(refuse)
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1", "None", "") or host.startswith("127.")
+
+
+def apply_options(function: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """Decorate a command with a list of click options so that help shows them in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,47 @@
+"""`covey eval`: a partition beside labels that are known."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from covey.cli._console import echo_json, echo_table
+from covey.cli._options import project_argument, run_option
+
+
+@click.command("eval")
+@project_argument
+@click.option(
+    "--labels",
+    required=True,
+    metavar="FILE.csv|folders",
+    help="A table with the columns filename and class, or the word folders: the folder's name is the class.",
+)
+@run_option
+@click.option("--per-class", is_flag=True, help="Show the accuracy of each class too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bool, as_json: bool) -> None:
+    """Score a partition against known labels.
+
+    The labels are used for this and nothing else: no choice in covey ever looks at them.
+    """
+    from covey.pipeline import evaluate_partition, read_labels
+    from covey.store import Project
+
+    path = Path(labels)
+    if labels != "folders" and not path.is_file():
+        raise click.BadParameter(f"{labels!r} is neither a file nor the word 'folders'.", param_hint="--labels")
+    with Project.open(project) as opened:
+        chosen = opened.partition_info(partition_id)
+        result = evaluate_partition(opened, chosen.id, None if labels == "folders" else read_labels(path))
+    if as_json:
+        echo_json({"partition": chosen.id, "method": chosen.method, **dataclasses.asdict(result)})
+        return
+    click.echo(
+        f"{chosen.name}: {result.n_images} images, {result.n_clusters} clusters, {result.n_classes} classes "
+        f"({result.n_unlabelled} without a label and {result.n_ambiguous} with several are left out)"
+    )
+    echo_table(result.scores.items(), ("metric", "value"))
+    if per_class:
+        click.echo()
+        echo_table(result.per_class_accuracy.items(), ("class", "accuracy"))

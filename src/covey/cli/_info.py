@@ -1,0 +1,42 @@
+"""`covey info`: what a project holds."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from covey.cli._console import echo_json, echo_table, ledger_line
+from covey.cli._options import project_argument
+
+
+@click.command()
+@project_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def info(project: Path, as_json: bool) -> None:
+    """Say what a project holds: images, feature sets, partitions, skipped files."""
+    from covey.store import Project
+
+    with Project.open(project) as opened:
+        ledger = opened.ledger()
+        partitions = opened.partitions()
+        sizes = opened.feature_sets()
+    if as_json:
+        echo_json(
+            {
+                "ledger": dataclasses.asdict(ledger),
+                "feature_sets": [dataclasses.asdict(item) for item in sizes],
+                "partitions": [dataclasses.asdict(item) for item in partitions],
+            }
+        )
+        return
+    click.echo(ledger_line(ledger.n_found, 0, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    click.echo()
+    echo_table(
+        [(item.fingerprint[:12], item.n_images, item.n_features, f"{item.n_bytes / 1e6:.1f}") for item in sizes],
+        ("features", "images", "width", "MB"),
+    )
+    click.echo()
+    echo_table(
+        [(item.id, item.name, item.created_at, item.method, item.n_clusters, item.n_images) for item in partitions],
+        ("run", "name", "created", "method", "clusters", "images"),
+    )

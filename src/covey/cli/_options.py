@@ -1,0 +1,137 @@
+"""The options that several commands have, each said once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from covey.cli._console import apply_options
+from covey.errors import InvalidValueError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_PATH = click.Path(path_type=Path)
+_SOURCE = click.Path(path_type=Path, exists=True, allow_dash=True)
+
+
+class AutoInt(click.ParamType):
+    """A whole number from `minimum`, or the word ``auto`` (None)."""
+
+    name = "N|auto"
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Return the number, or None for ``auto``."""
+        if isinstance(value, int) or value is None:
+            return value
+        if value == "auto":
+            return None
+        if not value.isdigit() or int(value) < self.minimum:
+            self.fail(f"{value!r} is neither a whole number from {self.minimum} nor 'auto'.", param, ctx)
+        return int(value)
+
+
+def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says which pictures are meant and where the project lies."""
+    return apply_options(
+        function,
+        [
+            click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=_SOURCE),
+            click.option(
+                "-o", "--output", type=_PATH, help="Project folder, outside the sources.  [default: ./SOURCE.covey]"
+            ),
+            click.option("--recursive/--no-recursive", default=True, show_default=True, help="Look into subfolders."),
+            click.option("--follow-symlinks", is_flag=True, help="Follow links to folders and files."),
+            click.option("--include", multiple=True, metavar="GLOB", help="Only these paths; may be given again."),
+            click.option("--exclude", multiple=True, metavar="GLOB", help="Not these paths; may be given again."),
+        ],
+    )
+
+
+def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says how features are computed."""
+    return apply_options(
+        function,
+        [
+            click.option("-m", "--model", "backbone", metavar="BACKBONE", help="See: covey list backbones."),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
+            click.option("-b", "--batch-size", type=AutoInt(1), default="auto", help="Images at once."),
+            click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
+            click.option("--workers", type=AutoInt(1), default="auto", help="Threads or processes that read pictures."),
+            click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
+        ],
+    )
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says how the command speaks."""
+    return apply_options(
+        function,
+        [
+            click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+            click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars."),
+            click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and --json."),
+        ],
+    )
+
+
+project_argument = click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False))
+run_option = click.option("--run", "partition_id", type=int, help="Which partition.  [default: the latest]")
+strict_option = click.option("--strict", is_flag=True, help="Exit with 3 if a file was skipped.")
+
+
+def default_output(sources: tuple[Path, ...], output: Path | None) -> Path:
+    """Return the project folder: as given, or named after the first source in the working folder."""
+    if output is not None:
+        return output
+    if str(sources[0]) == "-":
+        raise InvalidValueError("A list of files from standard input needs a project folder: give one with -o.")
+    return Path(f"{sources[0].resolve().stem or 'images'}.covey")
+
+
+def scan_keywords(
+    *, recursive: bool, follow_symlinks: bool, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> dict[str, Any]:
+    """Name the scan's options as `covey.images.scan_images` does."""
+    return {
+        "recursive": recursive,
+        "follow_symlinks": follow_symlinks,
+        "include": include,
+        "exclude": exclude,
+    }
+
+
+def extract_keywords(*, batch_size: int | None, engine: str, workers: int | None) -> dict[str, Any]:
+    """Name the options of extraction as `covey.extract.extract_features` does; ``auto`` leaves its default."""
+    given = {"batch_size": batch_size, "n_workers": workers}
+    return {"engine": engine, **{name: value for name, value in given.items() if value is not None}}
+
+
+def parse_params(params: tuple[str, ...]) -> dict[str, Any]:
+    """Turn ``name=value`` into keywords: numbers, true, false and none are read as such, the rest is text.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no ``=``.
+    """
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    result: dict[str, Any] = {}
+    for item in params:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise InvalidValueError(f"--param {item!r} must have the form NAME=VALUE, for example beta=0.6.")
+        result[name.strip().replace("-", "_")] = words.get(value.lower(), _number_or_text(value))
+    return result
+
+
+def _number_or_text(value: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

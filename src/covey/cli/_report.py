@@ -1,0 +1,94 @@
+"""What the main command says: the plan of a dry run, and the result of a real one."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path
+from covey.gallery import write_gallery
+from covey.images import scan_images
+from covey.pipeline import DEFAULT_BACKBONE, DEFAULT_METHOD, RunResult, check_output
+from covey.store import Project
+
+N_CLUSTERS_SHOWN = 20
+
+
+def write_pages(root: Path, partition_id: int, progress: Bars) -> Path:
+    """Write the gallery of a partition into its project and return the first page."""
+    with Project.open(root) as project, project.lock():
+        return write_gallery(project, partition_id, root / "gallery", progress=progress)
+
+
+def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any], *, as_json: bool) -> None:
+    """Scan without writing anything and say what a run would do."""
+    check_output(sources, output)
+    report = scan_images(sources, **keywords["scan_options"])
+    codes: dict[str, int] = {}
+    for failure in report.failures:
+        codes[failure.code] = codes.get(failure.code, 0) + 1
+    plan = {
+        "project": str(output),
+        "project_exists": output.exists(),
+        "images": len(report.records),
+        "duplicates": len(report.files) - len(report.records),
+        "skipped": codes,
+        "other_files": report.n_other,
+        "backbone": keywords.get("backbone", DEFAULT_BACKBONE),
+        "method": keywords.get("method", DEFAULT_METHOD),
+        "n_clusters": keywords.get("n_clusters", "auto"),
+    }
+    if as_json:
+        echo_json(plan)
+        return
+    click.echo("Nothing was written. A run would")
+    verb = "update" if plan["project_exists"] else "make"
+    click.echo(f"  {verb} the project  {shell_path(output)}")
+    click.echo(f"  embed             {plan['images']} images with {plan['backbone']}")
+    click.echo(f"  cluster           with {plan['method']}, k = {plan['n_clusters']}")
+    skipped = ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "nothing"
+    click.echo(f"  leave out         {plan['duplicates']} duplicates; {skipped}")
+
+
+def echo_run(result: RunResult, page: Path | None) -> None:
+    """Say what a run made: the clusters, where to look, and the ledger."""
+    with Project.open(result.project) as project:
+        clusters = project.clusters(result.partition_id)
+    if result.selection is not None:
+        click.echo(result.selection.why)
+    rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
+    echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
+    if len(clusters) > N_CLUSTERS_SHOWN:
+        click.echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
+    click.echo()
+    if page is not None:
+        click.echo(f"gallery  {shell_path(page)}")
+    for table in result.tables:
+        click.echo(f"table    {shell_path(table)}")
+    click.echo(_ledger(result))
+
+
+def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
+    """Return a run's result as JSON-compatible data."""
+    with Project.open(result.project) as project:
+        clusters = project.clusters(result.partition_id)
+    return {
+        "project": str(result.project),
+        "partition": result.partition_id,
+        "n_clusters": result.n_clusters,
+        "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
+        "selection": result.selection.to_dict() if result.selection else None,
+        "ledger": {**dataclasses.asdict(result.ledger), "n_computed": result.extract.n_computed},
+        "gallery": str(page) if page else None,
+        "tables": [str(table) for table in result.tables],
+        "seconds": dict(result.seconds),
+    }
+
+
+def _ledger(result: RunResult) -> str:
+    ledger = result.ledger
+    return ledger_line(
+        ledger.n_found, result.extract.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures
+    )

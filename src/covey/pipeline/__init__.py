@@ -1,0 +1,31 @@
+"""Where arrays and files meet: from a folder to a partition, and from a partition and known labels to scores."""
+
+from covey.pipeline._cluster import (
+    DEFAULT_BACKBONE,
+    DEFAULT_METHOD,
+    METHOD_PARAMS,
+    RunResult,
+    check_output,
+    cluster_folder,
+    embed_folder,
+    embed_images,
+    make_estimator,
+    scan_sources,
+)
+from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+
+__all__ = [
+    "DEFAULT_BACKBONE",
+    "DEFAULT_METHOD",
+    "METHOD_PARAMS",
+    "Evaluation",
+    "RunResult",
+    "check_output",
+    "cluster_folder",
+    "embed_folder",
+    "embed_images",
+    "evaluate_partition",
+    "make_estimator",
+    "read_labels",
+    "scan_sources",
+]

@@ -1,0 +1,138 @@
+"""Known labels beside a partition: the scores, and how many images they speak of."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from covey import metrics
+from covey.errors import InvalidValueError
+from covey.store import Project
+
+FILE_COLUMNS = ("filename", "file_name", "path", "image")
+CLASS_COLUMNS = ("class", "label", "category")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a partition compares with known labels.
+
+    Attributes
+    ----------
+    scores : dict of str to float
+        Every registered metric that needs labels, by name.
+    per_class_accuracy : dict of str to float
+        Share of each class's images that lie in the cluster matched to it.
+    n_images : int
+        Images that have a label and were scored.
+    n_unlabelled : int
+        Images of the partition without a label; they take no part.
+    n_ambiguous : int
+        Images whose several paths carry different labels; they take no part.
+    n_classes, n_clusters : int
+        Distinct labels, and distinct clusters among the scored images.
+    """
+
+    scores: dict[str, float]
+    per_class_accuracy: dict[str, float]
+    n_images: int
+    n_unlabelled: int
+    n_ambiguous: int
+    n_classes: int
+    n_clusters: int
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Read a CSV file that gives each picture a class.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with a header: one of ``filename``, ``file_name``, ``path``, ``image``, and one of ``class``, ``label``,
+        ``category``. File names are POSIX paths as in ``assignments.csv``, or bare names if those are unique.
+
+    Returns
+    -------
+    labels : dict of str to str
+        Class by file name.
+
+    Raises
+    ------
+    InvalidValueError
+        If a column is missing, or a file stands in the table twice with different classes.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        header = reader.fieldnames or []
+        file_column = next((name for name in FILE_COLUMNS if name in header), None)
+        class_column = next((name for name in CLASS_COLUMNS if name in header), None)
+        if file_column is None or class_column is None:
+            raise InvalidValueError(
+                f"{path} has the columns {', '.join(header) or '(none)'}; it needs one of {', '.join(FILE_COLUMNS)} "
+                f"and one of {', '.join(CLASS_COLUMNS)}."
+            )
+        labels: dict[str, str] = {}
+        for row in reader:
+            name, label = row[file_column], row[class_column]
+            if labels.setdefault(name, label) != label:
+                raise InvalidValueError(f"{path} gives {name!r} the class {labels[name]!r} and also {label!r}.")
+    return labels
+
+
+def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str, str] | None = None) -> Evaluation:
+    """Score a partition against known labels.
+
+    Parameters
+    ----------
+    project : Project
+        An open project.
+    partition_id : int
+        Which partition.
+    labels : mapping of str to str, optional
+        Class by POSIX path relative to the project's image root, or by bare file name. None takes the name of the
+        folder in which each picture lies.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        The scores and what they speak of.
+
+    Raises
+    ------
+    InvalidValueError
+        If no image of the partition has a label, or all have the same one.
+    """
+    partition = project.partition(partition_id)
+    found = [_classes_of(project.paths_of(image_id), labels) for image_id in partition.ids]
+    rows = [row for row, classes in enumerate(found) if len(classes) == 1]
+    if not rows:
+        raise InvalidValueError(
+            f"None of the {len(found)} images has a label; file names must be as in assignments.csv, "
+            f"for example {project.paths_of(partition.ids[0])[0]!r}."
+        )
+    names, labels_true = np.unique([next(iter(found[row])) for row in rows], return_inverse=True)
+    if len(names) < 2:
+        raise InvalidValueError(
+            f"All {len(rows)} labelled images have the class {names[0]!r}; there is nothing to compare."
+        )
+    labels_pred = partition.labels[rows]
+    per_class = metrics.per_class_accuracy(labels_true, labels_pred)
+    return Evaluation(
+        scores=metrics.score_labels(labels_true, labels_pred),
+        per_class_accuracy={str(name): float(value) for name, value in zip(names, per_class, strict=True)},
+        n_images=len(rows),
+        n_unlabelled=sum(not classes for classes in found),
+        n_ambiguous=sum(len(classes) > 1 for classes in found),
+        n_classes=len(names),
+        n_clusters=len(np.unique(labels_pred)),
+    )
+
+
+def _classes_of(paths: list[str], labels: Mapping[str, str] | None) -> set[Any]:
+    """Return the distinct classes of one image's paths; the folder's name counts if no mapping is given."""
+    if labels is None:
+        return {name for path in paths if (name := PurePosixPath(path).parent.name)}
+    return {label for path in paths if (label := labels.get(path, labels.get(PurePosixPath(path).name))) is not None}
