@@ -13,7 +13,7 @@ from covey.cli._options import project_argument, run_option
 @run_option
 @click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
 def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
-    """Write the pages of a partition: the latest, or the one that --run names."""
+    """Write the pages of a partition again."""
     from covey.cli._report import write_pages
     from covey.store import Project
 

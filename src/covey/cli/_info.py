@@ -13,7 +13,10 @@ from covey.cli._options import project_argument
 @project_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def info(project: Path, as_json: bool) -> None:
-    """Say what a project holds: images, feature sets, partitions, skipped files."""
+    """Say what a project holds.
+
+    Its images, feature sets and partitions.
+    """
     from covey.store import Project
 
     with Project.open(project) as opened:

@@ -10,7 +10,10 @@ from covey.cli._console import shell_path
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def sample(folder: Path) -> None:
-    """Write a folder of sample pictures, from what is installed; nothing is downloaded."""
+    """Write a folder of sample pictures.
+
+    They come from what is installed; nothing is downloaded.
+    """
     from covey.images import sample_images
 
     click.echo(shell_path(sample_images(folder)))
