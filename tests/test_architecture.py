@@ -1,0 +1,79 @@
+"""The house's own rules, as tests: what imports what, and how long things may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "covey"
+FILES = sorted(SOURCE.rglob("*.py"))
+HEAVY = ("torch", "PIL", "sqlite3", "openvino", "scipy", "sklearn", "jinja2", "transformers")
+
+MAX_FILE_LINES = 400
+MAX_BODY_LINES = 60
+MAX_PRIVATE_PARAMETERS = 6
+MAX_PACKAGE_FILES = 12
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def _body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def _n_parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return sum(parameter.arg not in ("self", "cls") for parameter in parameters)
+
+
+@pytest.mark.parametrize("module", ["covey", "covey.cluster", "covey.cli", "covey.metrics", "covey.types"])
+def test_light_imports_stay_light(module: str) -> None:
+    heavy = HEAVY if module != "covey.metrics" else ("torch", "PIL", "sqlite3", "openvino", "jinja2", "transformers")
+    script = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_sizes(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+    for node in _functions(path):
+        assert _body_lines(node) <= MAX_BODY_LINES, node.name
+        if node.name.startswith("_") and not node.name.startswith("__"):
+            assert _n_parameters(node) <= MAX_PRIVATE_PARAMETERS, node.name
+
+
+def test_most_functions_are_short() -> None:
+    lengths = sorted(_body_lines(node) for path in FILES for node in _functions(path))
+    assert lengths[int(0.9 * len(lengths))] <= 30
+
+
+def test_packages_are_small() -> None:
+    for folder in {path.parent for path in FILES}:
+        assert len(list(folder.glob("*.py"))) <= MAX_PACKAGE_FILES, folder.name
+
+
+def test_no_room_without_a_name() -> None:
+    nameless = {"utils", "helpers", "common", "misc"}
+    assert not [path for path in FILES if path.stem.strip("_") in nameless]
+
+
+def test_suppressions_are_few_and_say_why() -> None:
+    n_lines = n_suppressions = 0
+    for path in FILES:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            n_lines += 1
+            for mark in ("# noqa", "# type: ignore"):
+                if mark in line:
+                    n_suppressions += 1
+                    # The code and two words of reason at the least.
+                    assert len(line.split(mark, 1)[1].split()) >= 3, f"{path.name}: {line.strip()}"
+    assert n_suppressions <= max(n_lines // 500, 5)
