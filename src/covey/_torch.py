@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from covey._arrays import draw_seed
+from covey.errors import InvalidValueError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -26,7 +27,7 @@ def resolve_device(device: str = "auto") -> torch.device:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the name is unknown or this machine has no such device.
     """
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -34,9 +35,9 @@ def resolve_device(device: str = "auto") -> torch.device:
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if has[name]))
     kind = device.partition(":")[0]
     if kind not in has:
-        raise ValueError(f"Unknown device {device!r}; use one of {', '.join(DEVICES)}.")
+        raise InvalidValueError(f"Unknown device {device!r}; use one of {', '.join(DEVICES)}.")
     if not has[kind]:
-        raise ValueError(f"Device {device!r} is not available on this machine; use --device cpu or auto.")
+        raise InvalidValueError(f"Device {device!r} is not available on this machine; use --device cpu or auto.")
     return torch.device(device)
 
 

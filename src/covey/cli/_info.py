@@ -20,18 +20,11 @@ def info(project: Path, as_json: bool) -> None:
     from covey.store import Project
 
     with Project.open(project) as opened:
-        ledger = opened.ledger()
-        partitions = opened.partitions()
-        sizes = opened.feature_sets()
+        summary = opened.summary()
     if as_json:
-        echo_json(
-            {
-                "ledger": dataclasses.asdict(ledger),
-                "feature_sets": [dataclasses.asdict(item) for item in sizes],
-                "partitions": [dataclasses.asdict(item) for item in partitions],
-            }
-        )
+        echo_json(dataclasses.asdict(summary))
         return
+    ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
     click.echo(ledger_line(ledger.n_found, 0, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
     click.echo()
     echo_table(

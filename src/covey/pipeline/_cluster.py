@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from covey.backbones import load_backbone
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError, ProjectError
 from covey.extract import ExtractReport, extract_features
-from covey.images import ScanReport, scan_images
+from covey.images import scan_images
 from covey.partitions import make_partition, summarize_clusters
 from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, Project, write_skipped, write_tables
-from covey.types import Features, Progress
+from covey.types import Backbone, Features, Progress
 
 DEFAULT_BACKBONE = "efficientnet_lite2.in1k"
 DEFAULT_METHOD = "temi"
+
+N_REASONS = 3  # unreadable files that an error names
 
 # What a method gets from the walk beyond its constructor's defaults. The direction of a pretrained feature carries
 # what the network knows, its length mostly contrast, so k-means runs on the sphere.
@@ -118,16 +120,17 @@ def cluster_folder(
         If more clusters are asked for than there are images, or a parameter is unknown.
     """
     check_output(sources, output)
+    # What can be wrong with the words is said before a picture is read.
     make_estimator(method, n_clusters or 2, random_state=random_state, device=device, params=params)
+    model = load_backbone(backbone, device=device)
     seconds: dict[str, float] = {}
-    with Project.open(output, create=True) as project, project.lock():
+    with ExitStack() as stack:
         with _timed(seconds, "scan"):
-            scan_sources(project, sources, progress=progress, **(scan_options or {}))
+            project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
+        check_n_clusters(n_clusters, len(project.records()))
         with _timed(seconds, "embed"):
-            features, extract = embed_images(
-                project, backbone, device=device, progress=progress, **(extract_options or {})
-            )
-        check_n_clusters(n_clusters, features)
+            features, extract = embed_images(project, model, progress=progress, **(extract_options or {}))
+        check_n_clusters(n_clusters, len(features.ids))
         selection = None
         with _timed(seconds, "choose"):
             if n_clusters is None:
@@ -177,9 +180,10 @@ def embed_folder(
         Every path that was found, accounted for once.
     """
     check_output(sources, output)
-    with Project.open(output, create=True) as project, project.lock():
-        scan_sources(project, sources, progress=progress, **(scan_options or {}))
-        features, report = embed_images(project, backbone, device=device, progress=progress, **(extract_options or {}))
+    model = load_backbone(backbone, device=device)
+    with ExitStack() as stack:
+        project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
+        features, report = embed_images(project, model, progress=progress, **(extract_options or {}))
         write_skipped(project)
         return features, report, project.ledger()
 
@@ -210,16 +214,18 @@ def check_output(sources: Sequence[Path], output: Path) -> None:
 
 
 def scan_sources(
-    project: Project, sources: Sequence[Path], *, progress: Progress | None = None, **options: Any
-) -> ScanReport:
-    """Scan the sources and record what was found; unchanged files are not read again.
+    stack: ExitStack, sources: Sequence[Path], output: Path, *, progress: Progress | None = None, **options: Any
+) -> Project:
+    """Scan the sources into a project, which is made only if there is a picture to put into it.
 
     Parameters
     ----------
-    project : Project
-        Open and locked.
+    stack : ExitStack
+        Closes and unlocks the project at its end.
     sources : sequence of Path
         Folders, picture files or manifests.
+    output : Path
+        The project folder. Files that an existing project knows and that did not change are not read again.
     progress : Progress, optional
         Told after each file.
     **options
@@ -227,28 +233,38 @@ def scan_sources(
 
     Returns
     -------
-    report : ScanReport
-        What was found.
+    project : Project
+        Open and locked.
 
     Raises
     ------
     ProjectError
-        If there is not one picture that can be read.
+        If there is not one picture that can be read, or another run holds the project.
     """
-    report = scan_images(
-        sources, known=project.known_files(), sizes=project.known_sizes(), progress=progress, **options
-    )
-    project.record_scan(report.records, report.files, report.failures, report.root)
+    project = None
+    if output.exists() and any(output.iterdir()):
+        project = _enter_locked(stack, output)
+        options = {**options, "known": project.known_files(), "sizes": project.known_sizes()}
+    report = scan_images(sources, progress=progress, **options)
     if not report.records:
+        reasons = "".join(f"\n  {failure.path}: {failure.message}" for failure in report.failures[:N_REASONS])
         raise ProjectError(
-            f"No picture to cluster in {', '.join(repr(str(source)) for source in sources)}: {len(report.failures)} "
-            f"could not be read and {report.n_other} other files are no pictures."
+            f"No picture to cluster in {', '.join(str(source) for source in sources)}: {len(report.failures)} could "
+            f"not be read, and {report.n_other} other files are no pictures.{reasons}"
         )
-    return report
+    project = project or _enter_locked(stack, output)
+    project.record_scan(report.records, report.files, report.failures, report.root)
+    return project
+
+
+def _enter_locked(stack: ExitStack, output: Path) -> Project:
+    project = stack.enter_context(Project.open(output, create=True))
+    stack.enter_context(project.lock())
+    return project
 
 
 def embed_images(
-    project: Project, backbone: str, *, device: str = "auto", progress: Progress | None = None, **options: Any
+    project: Project, backbone: Backbone, *, progress: Progress | None = None, **options: Any
 ) -> tuple[Features, ExtractReport]:
     """Bring the features of every image of the project up to date and load them.
 
@@ -256,10 +272,8 @@ def embed_images(
     ----------
     project : Project
         Open, locked and scanned.
-    backbone : str
-        A registered backbone.
-    device : str, default="auto"
-        Where it runs.
+    backbone : Backbone
+        A loaded backbone.
     progress : Progress, optional
         Told after each batch.
     **options
@@ -277,15 +291,14 @@ def embed_images(
     ProjectError
         If not one picture could be decoded.
     """
-    model = load_backbone(backbone, device=device)
     report = extract_features(
-        project.records(), model, project.features, progress=progress, thumbnails=project.thumbnails, **options
+        project.records(), backbone, project.features, progress=progress, thumbnails=project.thumbnails, **options
     )
     project.record_failures(report.failures)
     ids = [record.id for record in project.records()]
     if not ids:
         raise ProjectError(f"None of the {len(report.failures)} pictures could be decoded; skipped.csv says why.")
-    return project.features.load(model.fingerprint, ids), report
+    return project.features.load(backbone.fingerprint, ids), report
 
 
 def make_estimator(
@@ -326,18 +339,25 @@ def make_estimator(
     return estimator.set_params(**{**fitting, **(params or {})})
 
 
-def check_n_clusters(n_clusters: int | None, features: Features) -> None:
+def check_n_clusters(n_clusters: int | None, n_images: int) -> None:
     """Refuse more clusters than there are distinct images.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        What was asked for.
+    n_images : int
+        How many images can be clustered.
 
     Raises
     ------
     InvalidValueError
         With both numbers.
     """
-    if n_clusters is not None and n_clusters > len(features.ids):
+    if n_clusters is not None and n_clusters > n_images:
         raise InvalidValueError(
-            f"{n_clusters} clusters were asked for, but there are only {len(features.ids)} distinct images; "
-            f"use -k {len(features.ids)} or less, or -k auto."
+            f"{n_clusters} clusters were asked for, but there are only {n_images} distinct images; "
+            f"use -k {n_images} or less, or -k auto."
         )
 
 
