@@ -14,7 +14,15 @@ EXIT_SKIPPED = 3
 
 @click.command()
 @_options.source_options
-@click.option("-k", "--n-clusters", type=AutoInt(1), default="auto", show_default=True, help="Number of clusters.")
+@click.option(
+    "-k",
+    "--n-clusters",
+    type=AutoInt(1),
+    metavar="N|auto",
+    default="auto",
+    show_default=True,
+    help="Number of clusters.",
+)
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
 @click.option("--method", help="See: covey list clusterers.")

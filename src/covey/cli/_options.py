@@ -58,9 +58,11 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("-m", "--model", "backbone", metavar="BACKBONE", help="See: covey list backbones."),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
-            click.option("-b", "--batch-size", type=AutoInt(1), default="auto", help="Images at once."),
+            click.option(
+                "-b", "--batch-size", type=AutoInt(1), metavar="N|auto", default="auto", help="Images at once."
+            ),
             click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
-            click.option("--workers", type=AutoInt(1), default="auto", help="Threads or processes that read pictures."),
+            click.option("--workers", type=AutoInt(1), metavar="N|auto", default="auto", help="Threads or processes."),
             click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
         ],
     )

@@ -1,0 +1,58 @@
+"""Documentation that cannot rot: every name is documented, every page is fresh, every link leads somewhere."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from covey.cli import COMMANDS, cli
+from covey.cluster import CLUSTERERS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_the_command_reference_is_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.help_page(), "run: python docs/make_reference.py"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_option_says_what_it_does(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_pages_parse(page: Path) -> None:
+    """Every `covey ...` line in a shell block names a command and options that exist."""
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if not words or words[0] != "covey" or len(words) < 2 or words[1].startswith("-"):
+                continue
+            command = cli.get_command(click.Context(cli), words[1])
+            assert command is not None, line
+            known = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
+            options = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
+            assert options <= known | {"--help", "-h"}, line
+
+
+@pytest.mark.parametrize("name", list(CLUSTERERS))
+def test_every_method_has_a_page(name: str) -> None:
+    assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
