@@ -2,17 +2,28 @@
 
 May import numpy, safetensors and sqlite3, never torch or PIL. Start reading at `Project`; `FeatureStore` works
 without one.
+
+::
+
+    holiday.covey/
+        project.sqlite       images, paths, failures, partitions, clusters (`_migrations.py`)
+        project.lock         who is writing
+        features/            `FeatureStore`
+        thumbnails/          small pictures by image id
+        runs/<name>/         a partition's tables and probabilities
+        skipped.csv          the paths that were left out
 """
 
 from covey.store._features import FeatureStore
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
-from covey.store._tables import write_tables
+from covey.store._tables import write_skipped, write_tables
 
 __all__ = [
     "Project",
     "FeatureStore",
     "write_tables",
+    "write_skipped",
     "Ledger",
     "PartitionInfo",
     "Member",

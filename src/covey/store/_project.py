@@ -1,32 +1,77 @@
 """The project folder: what is known of images, partitions and clusters, in one SQLite file."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
+from covey.errors import ProjectError
+from covey.store import _inventory, _partitions
+from covey.store._atomic import disk_errors, remove_leftovers
 from covey.store._features import FeatureStore
-from covey.store._records import Ledger, Member, PartitionInfo, ProjectSummary
+from covey.store._lock import exclusive_lock
+from covey.store._migrations import open_database, read_schema
+from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary
 from covey.types import ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
+
+_DATABASE = "project.sqlite"
 
 
 class Project:
-    """A project folder, opened with `Project.open`."""
+    """A project folder; get one from `Project.open`, and close it, or use it in a ``with`` statement.
 
-    root: Path
-    features: FeatureStore
-    thumbnails: Path
+    Reading needs no lock. Whoever writes holds `lock`, so that two runs cannot weave into each other; each writing
+    method is one transaction besides.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    features : FeatureStore
+        Its feature sets.
+    thumbnails : Path
+        The folder of its thumbnails.
+    """
+
+    def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
+        self.root = root
+        self.features = FeatureStore(root / "features")
+        self.thumbnails = root / "thumbnails"
+        self._connection = connection
+        self._subject = _subject(root)
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = False) -> "Project":
-        """Open a project folder, or make one; `ProjectError` if missing, newer, or not a project."""
-        raise NotImplementedError
+    def open(cls, root: Path, *, create: bool = False) -> Self:
+        """Open a project folder, and bring its database up to date if an older covey wrote it.
+
+        Parameters
+        ----------
+        root : Path
+            The folder.
+        create : bool, default=False
+            Make the project if the folder is missing or empty.
+
+        Returns
+        -------
+        project : Project
+            Open for reading, and for writing where the folder allows that.
+
+        Raises
+        ------
+        ProjectError
+            If there is no project and none may be made, a newer covey has written it, or it cannot be read.
+        """
+        root = Path(root)
+        return cls(root, open_database(root / _DATABASE, _subject(root), create=create))
 
     def close(self) -> None:
-        """Close the database."""
-        raise NotImplementedError
+        """Close the database; the project cannot be used any more."""
+        self._connection.close()
 
-    def __enter__(self) -> "Project":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -34,26 +79,67 @@ class Project:
     ) -> None:
         self.close()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the project for writing; `ProjectError` naming the process that holds it."""
-        raise NotImplementedError
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the project for writing, and clear away what killed runs left half written.
+
+        The lock is the operating system's: it ends with the process, however that ends.
+
+        Yields
+        ------
+        None
+            While it is held.
+
+        Raises
+        ------
+        ProjectError
+            At once, naming the process that holds it, or if the folder cannot be written to.
+        """
+        with exclusive_lock(self.root / "project.lock", self._subject):
+            with disk_errors(f"{self._subject} holds leftovers of a killed run; the folder without them"):
+                self.features.remove_leftovers()
+                for folder in (self.root, *self.root.glob("runs/*/")):
+                    remove_leftovers(folder)
+            yield
 
     @property
     def image_root(self) -> Path | None:
-        """The common folder of all scans; relative paths start from it. None before the first scan."""
-        raise NotImplementedError
+        """The common folder of all scans, from which relative paths start; None before the first scan."""
+        return _inventory.read_image_root(self._connection)
+
+    @property
+    def sources(self) -> list[Path]:
+        """The sources of the latest scan."""
+        return _inventory.read_sources(self._connection)
 
     def relative_path(self, path: Path) -> str:
-        """Return a path as the tables show it: POSIX, relative to `image_root`, absolute if outside."""
-        raise NotImplementedError
+        """Return a path as tables and pages show it.
+
+        Parameters
+        ----------
+        path : Path
+            An absolute path.
+
+        Returns
+        -------
+        path : str
+            POSIX, relative to `image_root`; absolute if outside. Bytes that are no UTF-8 are lone surrogates.
+        """
+        return _inventory.relative_path(os.fspath(path), self._root)
 
     def known_files(self) -> dict[Path, ImageFile]:
-        """Return all good files, those marked missing too: an unchanged one need not be read again."""
-        raise NotImplementedError
+        """Return every path that holds, or held, an image: an unchanged one need not be read again.
+
+        Returns
+        -------
+        files : dict of Path to ImageFile
+            Paths that are gone and images that could not be extracted are among them.
+        """
+        return {file.path: file for file in _inventory.read_files(self._connection)}
 
     def known_sizes(self) -> dict[str, tuple[int, int]]:
-        """Return width and height of all images by id."""
-        raise NotImplementedError
+        """Return width and height in pixels of every image by id."""
+        return _inventory.read_sizes(self._connection)
 
     def record_scan(
         self,
@@ -62,73 +148,241 @@ class Project:
         failures: Iterable[ImageFailure],
         root: Path,
         *,
-        sources: Sequence[Path] | None = None,
+        sources: Sequence[Path] = (),
     ) -> None:
-        """Take in what a scan found, in one transaction.
+        """Take in what a scan found: all of it or, if the disk refuses, nothing.
 
-        A known path that this scan did not find is marked missing if nothing is there any more, or if it lies under
-        one of `sources`; other earlier paths stay.
+        A scan of other sources adds to what is known. A known path that this scan did not find is marked missing if it
+        lies within one of `sources`, or if nothing is there any more; it is no longer counted, and comes back with a
+        scan that finds it. Failures of extraction are forgotten: extraction tells them again.
+
+        Parameters
+        ----------
+        records : iterable of ImageRecord
+            The distinct images.
+        files : iterable of ImageFile
+            Every good path, each of the id of a record or of a known image.
+        failures : iterable of ImageFailure
+            Every path that was left out.
+        root : Path
+            Common folder of the sources; `image_root` becomes the common folder of this and all earlier ones.
+        sources : sequence of Path, optional
+            The folders that were scanned whole, for the record and to notice what they no longer hold.
+
+        Raises
+        ------
+        ProjectError
+            If the disk refuses.
+        ValueError
+            If a file has an unknown id.
         """
-        raise NotImplementedError
+        with disk_errors(f"{self._subject}: the scan"):
+            _inventory.record_scan(self._connection, records, files, failures, root=Path(root), sources=sources)
 
     def record_failures(self, failures: Iterable[ImageFailure]) -> None:
-        """Mark images that could not be extracted: all paths of the image count as failures until the next scan."""
-        raise NotImplementedError
+        """Mark images that could not be extracted, until the next scan.
+
+        Parameters
+        ----------
+        failures : iterable of ImageFailure
+            Each is found by its id, or by its path if the id is unknown; all paths of the image become failures.
+
+        Raises
+        ------
+        ProjectError
+            If an image is unknown or the disk refuses; then none is marked.
+        """
+        with disk_errors(f"{self._subject}: the list of failures"):
+            _inventory.record_failures(self._connection, failures)
 
     def records(self) -> list[ImageRecord]:
-        """Return the present images without failure, in natural order of their first paths."""
-        raise NotImplementedError
+        """Return the present images without failure, each with its first path, in the natural order of these."""
+        return _inventory.read_records(self._connection)
 
     def failures(self) -> list[ImageFailure]:
         """Return the present paths that were left out, in natural order."""
-        raise NotImplementedError
+        return _inventory.read_failures(self._connection)
 
     def ledger(self) -> Ledger:
-        """Count where every found path went."""
-        raise NotImplementedError
+        """Count where every present path went."""
+        return _inventory.read_ledger(self._connection)
 
     def path_of(self, image_id: str) -> Path:
-        """Return the first present path of an image, or the last known one."""
-        raise NotImplementedError
+        """Return the first present path of an image, or if it is gone the one where a scan saw it last.
 
-    def paths_of(self, image_id: str) -> list[Path]:
-        """Return all present paths of an image in natural order (the last known ones if none is present)."""
-        raise NotImplementedError
+        Raises
+        ------
+        ProjectError
+            If the image is unknown.
+        """
+        return Path(self._paths_of(image_id)[0])
+
+    def paths_of(self, image_id: str) -> list[str]:
+        """Return all present paths of an image in natural order, in the form of `relative_path`.
+
+        Of an image that is gone it is the one where a scan saw it last.
+
+        Raises
+        ------
+        ProjectError
+            If the image is unknown.
+        """
+        root = self._root
+        return [_inventory.relative_path(path, root) for path in self._paths_of(image_id)]
+
+    def paths(self) -> dict[str, list[str]]:
+        """Return the present paths of all images without failure by id, each as `paths_of` does."""
+        root = self._root
+        found = _inventory.read_all_paths(self._connection)
+        return {image_id: [_inventory.relative_path(path, root) for path in paths] for image_id, paths in found.items()}
 
     def add_partition(
         self, partition: Partition, clusters: Sequence[ClusterSummary], *, name: str | None = None
     ) -> int:
-        """Store a partition with its clusters, all or nothing, and return its id."""
-        raise NotImplementedError
+        """Store a partition with its clusters and probabilities: all of it or nothing.
+
+        Parameters
+        ----------
+        partition : Partition
+            Of images that the project knows. It is never changed afterwards.
+        clusters : sequence of ClusterSummary
+            One for each label of the partition; `covey.types.NOISE` may go without.
+        name : str, optional
+            Name of the run and of its folder; the number and the method, as in ``001-temi``, if not given.
+
+        Returns
+        -------
+        partition_id : int
+            Larger than those of all earlier partitions.
+
+        Raises
+        ------
+        ProjectError
+            If the name is taken, an image is unknown, or the disk refuses.
+        InvalidValueError
+            If the name cannot be a folder's.
+        ValueError
+            If arrays and summaries do not fit, or `params` or `info` are not JSON-compatible.
+
+        Notes
+        -----
+        1,000,000 images take 30 MB of the database; probabilities are a float32 file beside the tables.
+        """
+        _partitions.check_partition(partition, clusters)
+        with disk_errors(f"{self._subject}: the partition"):
+            return _partitions.add_partition(self._connection, self.root / "runs", partition, clusters, name)
 
     def partitions(self) -> list[PartitionInfo]:
-        """Return all partitions, oldest first."""
-        raise NotImplementedError
+        """Return what is known of all partitions, oldest first."""
+        return _partitions.read_infos(self._connection)
 
     def partition_info(self, partition_id: int | None = None) -> PartitionInfo:
-        """Return one partition's information, the latest by default; `ProjectError` if there is none."""
-        raise NotImplementedError
-
-    def partition(self, partition_id: int) -> Partition:
-        """Read a partition back, rows in the order in which they were given."""
-        raise NotImplementedError
+        """Return what is known of one partition, the latest if none is named; `ProjectError` if there is none."""
+        return _partitions.read_info(self._connection, partition_id, self._subject)
 
     def run_folder(self, partition_id: int) -> Path:
-        """Return the folder of a partition's tables, ``runs/<name>``."""
-        raise NotImplementedError
+        """Return the folder of a partition's tables, which need not exist yet; `ProjectError` if it is unknown."""
+        return self.root / "runs" / self.partition_info(partition_id).name
+
+    def partition(self, partition_id: int) -> Partition:
+        """Read a partition back.
+
+        Parameters
+        ----------
+        partition_id : int
+            Which.
+
+        Returns
+        -------
+        partition : Partition
+            Equal to the one that was added, rows in the same order; `probabilities` is a read-only memory map.
+
+        Raises
+        ------
+        ProjectError
+            If there is none, or its file of probabilities is gone or damaged.
+        """
+        info = self.partition_info(partition_id)
+        return _partitions.read_partition(self._connection, info, self.root / "runs" / info.name)
 
     def clusters(self, partition_id: int) -> list[ClusterSummary]:
-        """Return the clusters by size, largest first."""
-        raise NotImplementedError
+        """Return the clusters of a partition by size, largest first; `ProjectError` if it is unknown."""
+        return _partitions.read_clusters(self._connection, self.partition_info(partition_id).id)
 
     def members(self, partition_id: int, label: int, *, offset: int = 0, limit: int | None = None) -> list[Member]:
-        """Return the images of a cluster, surest first."""
-        raise NotImplementedError
+        """Return the images of a cluster, surest first.
+
+        Parameters
+        ----------
+        partition_id : int
+            The partition.
+        label : int
+            The cluster; one that does not exist has no members.
+        offset : int, default=0
+            How many of the surest to leave out.
+        limit : int, optional
+            How many to return at most; all if not given.
+
+        Returns
+        -------
+        members : list of Member
+            Equally sure ones in the order of the partition's rows.
+        """
+        return _partitions.read_members(
+            self._connection, partition_id, label, offset=offset, limit=limit, root=self._root
+        )
 
     def borderline(self, partition_id: int, *, limit: int = 200) -> list[Member]:
-        """Return the least sure images of a partition, least sure first; noise is left out."""
-        raise NotImplementedError
+        """Return the least sure images of a partition.
+
+        Parameters
+        ----------
+        partition_id : int
+            The partition.
+        limit : int, default=200
+            How many to return at most.
+
+        Returns
+        -------
+        members : list of Member
+            Least sure first; images of `covey.types.NOISE` are left out.
+        """
+        return _partitions.read_borderline(self._connection, partition_id, limit=limit, root=self._root)
+
+    def feature_sets(self) -> list[FeatureSetInfo]:
+        """Return the size of each feature set, by fingerprint."""
+        return [self.features.info(fingerprint) for fingerprint in self.features.fingerprints()]
 
     def summary(self) -> ProjectSummary:
-        """Return sizes, counts and partitions."""
-        raise NotImplementedError
+        """Return counts, partitions and sizes on disk."""
+        return ProjectSummary(
+            root=self.root,
+            image_root=self.image_root,
+            schema=read_schema(self._connection)[0],
+            ledger=self.ledger(),
+            n_missing=_inventory.count_missing(self._connection),
+            feature_sets=tuple(self.feature_sets()),
+            partitions=tuple(self.partitions()),
+            database_bytes=(self.root / _DATABASE).stat().st_size,
+            thumbnails_bytes=_size_of(self.thumbnails),
+            runs_bytes=_size_of(self.root / "runs"),
+        )
+
+    @property
+    def _root(self) -> str:
+        return os.fspath(self.image_root or "")
+
+    def _paths_of(self, image_id: str) -> list[str]:
+        paths = _inventory.read_paths(self._connection, [image_id])
+        if image_id not in paths:
+            raise ProjectError(f"{self._subject} knows no image {image_id!r}.")
+        return paths[image_id]
+
+
+def _subject(root: Path) -> str:
+    return f"Project {str(root)!r}"
+
+
+def _size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder, 0 if there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

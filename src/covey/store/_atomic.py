@@ -1,0 +1,86 @@
+"""Files that appear whole or not at all, and the words for a disk that refuses."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from covey.errors import ProjectError
+
+_SUFFIX = ".part"
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes `path` when the block ends well.
+
+    The temporary file lies in the same folder, is flushed to the disk before the rename and removed on any error; a
+    killed process leaves at most this file, which `remove_leftovers` clears. Missing folders are made.
+    """
+    _make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _flush(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed runs directly in `folder`; call it only where nobody else writes."""
+    for leftover in folder.glob(f".*{_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn what disk and database say when they cannot write into a `ProjectError` about `what`.
+
+    Parameters
+    ----------
+    what : str
+        The beginning of the message, a noun: ``"The partition"``.
+
+    Raises
+    ------
+    ProjectError
+        In place of `OSError`, `sqlite3.DatabaseError` (but for a broken constraint, which is a bug) and
+        `SafetensorError`.
+    """
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except (OSError, sqlite3.DatabaseError, SafetensorError) as error:
+        if isinstance(error, ProjectError):
+            raise
+        raise ProjectError(
+            f"{what} could not be written: {error}. Nothing half written was kept; see that the disk has space and "
+            "the folder can be written to, then run the same command again."
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, each entry flushed to the disk."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk; Windows knows no such wait for folders."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,233 @@
+"""What is known of images and their paths: functions over the tables of migration 1.
+
+Paths cross this border as `pathlib.Path`, and lie in the database as the bytes of the operating system, so that any
+name comes back as it was: no UTF-8, newlines, or letters that Unicode writes in two ways.
+"""
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from covey import __version__
+from covey.errors import ProjectError
+from covey.store._database import readable, snapshot, transaction, utc_now
+from covey.store._records import Ledger
+from covey.types import ImageFailure, ImageFile, ImageRecord
+
+_SEPARATOR = os.fsencode(os.sep)
+_DIGITS = re.compile(rb"\d+")
+_PRESENT_PATHS = """
+    SELECT images.id, files.path, images.width, images.height FROM files JOIN images ON images.key = files.image
+    WHERE files.is_present AND files.code IS NULL"""
+
+
+def natural_key(path: bytes) -> tuple[bytes, bytes]:
+    """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
+
+    Small and capital ASCII letters are the same; two paths are told apart by their bytes in the end.
+    """
+    padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
+    return padded.replace(_SEPARATOR, b"\0"), path
+
+
+def record_scan(
+    connection: sqlite3.Connection,
+    records: Iterable[ImageRecord],
+    files: Iterable[ImageFile],
+    failures: Iterable[ImageFailure],
+    *,
+    root: Path,
+    sources: Sequence[Path],
+) -> None:
+    """Take in what a scan found, in one transaction."""
+    with transaction(connection):
+        scan = _start_scan(connection, root, sources)
+        connection.executemany(
+            "INSERT INTO images (id, width, height, last_path) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "width = excluded.width, height = excluded.height, last_path = excluded.last_path "
+            "WHERE (width, height, last_path) <> (excluded.width, excluded.height, excluded.last_path)",
+            ((record.id, record.width, record.height, os.fsencode(record.path)) for record in records),
+        )
+        connection.execute("UPDATE files SET code = NULL, message = NULL WHERE image IS NOT NULL AND code IS NOT NULL")
+        _write_files(connection, scan, files)
+        connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, NULL, ?, 1, ?, 0, ?, ?, ?)",
+            (
+                (os.fsencode(bad.path), scan, bad.n_bytes, bad.code, readable(bad.message), bad.id or None)
+                for bad in failures
+            ),
+        )
+        _mark_missing(connection, scan, sources)
+
+
+def record_failures(connection: sqlite3.Connection, failures: Iterable[ImageFailure]) -> None:
+    """Make all paths of each failed image failures, in one transaction."""
+    with transaction(connection):
+        for bad in failures:
+            image = connection.execute(
+                "SELECT coalesce((SELECT key FROM images WHERE id = ?), (SELECT image FROM files WHERE path = ?))",
+                (bad.id, os.fsencode(bad.path)),
+            ).fetchone()[0]
+            if image is None:
+                raise ProjectError(
+                    f"The project knows neither the image {bad.id!r} nor the path {str(bad.path)!r} that failed; "
+                    "record a scan first."
+                )
+            connection.execute(
+                "UPDATE files SET code = ?, message = ? WHERE image = ?", (bad.code, readable(bad.message), image)
+            )
+
+
+def read_records(connection: sqlite3.Connection) -> list[ImageRecord]:
+    """Return the present images without failure, each with its first path, in the natural order of these."""
+    rows = sorted(connection.execute(_PRESENT_PATHS), key=lambda row: natural_key(row[1]))
+    first = {row[0]: row for row in reversed(rows)}
+    return [
+        ImageRecord(image_id, Path(os.fsdecode(path)), width, height)
+        for image_id, path, width, height in rows
+        if first[image_id][1] == path
+    ]
+
+
+def read_failures(connection: sqlite3.Connection) -> list[ImageFailure]:
+    """Return the present paths that were left out, in natural order."""
+    rows = connection.execute("""
+        SELECT files.path, files.code, files.message, files.n_bytes, coalesce(images.id, files.failed_id, '')
+        FROM files LEFT JOIN images ON images.key = files.image WHERE files.is_present AND files.code IS NOT NULL""")
+    return [
+        ImageFailure(Path(os.fsdecode(path)), code, message, n_bytes, image_id)
+        for path, code, message, n_bytes, image_id in sorted(rows, key=lambda row: natural_key(row[0]))
+    ]
+
+
+def read_ledger(connection: sqlite3.Connection) -> Ledger:
+    """Count where every present path went."""
+    with snapshot(connection):
+        n_found, n_good, n_images = connection.execute("""
+            SELECT count(*), count(*) - count(code), count(DISTINCT CASE WHEN code IS NULL THEN image END)
+            FROM files WHERE is_present""").fetchone()
+        failures = connection.execute("""
+            SELECT code, count(*) FROM files WHERE is_present AND code IS NOT NULL GROUP BY code ORDER BY code""")
+        return Ledger(n_found, n_images, n_good - n_images, dict(failures.fetchall()))
+
+
+def count_missing(connection: sqlite3.Connection) -> int:
+    """Count the known paths that are gone."""
+    return int(connection.execute("SELECT count(*) FROM files WHERE NOT is_present").fetchone()[0])
+
+
+def read_files(connection: sqlite3.Connection) -> Iterator[ImageFile]:
+    """Yield every path that holds, or held, an image, those of images that could not be extracted too."""
+    rows = connection.execute("""
+        SELECT path, images.id, n_bytes, mtime_ns FROM files JOIN images ON images.key = files.image""")
+    for path, image_id, n_bytes, mtime_ns in rows:
+        yield ImageFile(Path(os.fsdecode(path)), image_id, n_bytes, mtime_ns)
+
+
+def read_sizes(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Return width and height of every image."""
+    return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, width, height FROM images")}
+
+
+def read_paths(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the present paths of images, as `os.fsdecode` has them, in natural order.
+
+    An image that is gone, or whose file was changed, has the one path where a scan saw it last; an unknown one is
+    left out.
+    """
+    rows = connection.execute(
+        "SELECT images.id, coalesce(files.path, images.last_path) FROM images "
+        "LEFT JOIN files ON files.image = images.key AND files.is_present "
+        "WHERE images.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    found: dict[str, list[bytes]] = {}
+    for image_id, path in rows:
+        found.setdefault(image_id, []).append(path)
+    return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
+
+
+def read_all_paths(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Return the present paths of all images without failure, as `read_paths` does."""
+    found: dict[str, list[bytes]] = {}
+    for image_id, path, _, _ in connection.execute(_PRESENT_PATHS):
+        found.setdefault(image_id, []).append(path)
+    return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
+
+
+def read_image_root(connection: sqlite3.Connection) -> Path | None:
+    """Return the folder that relative paths start from, None before the first scan."""
+    row = connection.execute("SELECT image_root FROM scans ORDER BY id DESC LIMIT 1").fetchone()
+    return Path(os.fsdecode(row[0])) if row else None
+
+
+def read_sources(connection: sqlite3.Connection) -> list[Path]:
+    """Return the sources of the latest scan, as they were given."""
+    rows = connection.execute(
+        "SELECT path FROM sources WHERE scan = (SELECT max(id) FROM scans) ORDER BY position"
+    ).fetchall()
+    return [Path(os.fsdecode(row[0])) for row in rows]
+
+
+def relative_path(path: str, root: str) -> str:
+    """Return a path below `root` without it, any other as it is; with forward slashes."""
+    start = root if root.endswith(os.sep) else root + os.sep
+    return path.removeprefix(start).replace(os.sep, "/")
+
+
+def _start_scan(connection: sqlite3.Connection, root: Path, sources: Sequence[Path]) -> int:
+    """Add the scan's own row and return its number."""
+    image_root = _common_root(read_image_root(connection), root)
+    scan = connection.execute(
+        "INSERT INTO scans (finished_at, image_root, covey_version) VALUES (?, ?, ?)",
+        (utc_now(), os.fsencode(image_root), __version__),
+    ).lastrowid
+    if scan is None:
+        raise RuntimeError("SQLite gave the scan no number")
+    connection.executemany(
+        "INSERT INTO sources VALUES (?, ?, ?)",
+        ((scan, position, os.fsencode(source)) for position, source in enumerate(sources)),
+    )
+    return scan
+
+
+def _common_root(known: Path | None, root: Path) -> Path:
+    """Return the folder that holds both; the known one where that is a whole disk, or there is none."""
+    if known is None:
+        return root
+    try:
+        common = Path(os.path.commonpath([known, root]))
+    except ValueError:  # two drives
+        return known
+    return known if common == Path(common.anchor) else common
+
+
+def _write_files(connection: sqlite3.Connection, scan: int, files: Iterable[ImageFile]) -> None:
+    """Insert or replace the rows of good paths; each must name a known image."""
+    keys = dict(connection.execute("SELECT id, key FROM images"))
+    connection.executemany(
+        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, 1, ?, ?, NULL, NULL, NULL)",
+        ((os.fsencode(file.path), _key_of(keys, file), scan, file.n_bytes, file.mtime_ns) for file in files),
+    )
+
+
+def _key_of(keys: dict[str, int], file: ImageFile) -> int:
+    if file.id not in keys:
+        raise ValueError(f"The file {str(file.path)!r} has the id {file.id!r}, which no record has.")
+    return keys[file.id]
+
+
+def _mark_missing(connection: sqlite3.Connection, scan: int, sources: Sequence[Path]) -> None:
+    """Mark earlier paths that this scan should have found, or that are nowhere any more."""
+    folders = tuple(os.fsencode(form) + _SEPARATOR for path in sources for form in (path.absolute(), path.resolve()))
+    earlier = connection.execute("SELECT path FROM files WHERE is_present AND scan <> ?", (scan,)).fetchall()
+    gone = [row for row in earlier if row[0].startswith(folders) or not os.path.lexists(row[0])]
+    connection.executemany("UPDATE files SET is_present = 0 WHERE path = ?", gone)
+
+
+def _sort_paths(paths: list[bytes]) -> list[str]:
+    """Return paths in natural order, as `os.fsdecode` has them."""
+    return [os.fsdecode(path) for path in sorted(paths, key=natural_key)]

@@ -1,0 +1,292 @@
+"""What is known of partitions: functions over the tables of migration 2, and the file of probabilities."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from covey import __version__
+from covey.errors import InvalidValueError, ProjectError
+from covey.store._atomic import written_whole
+from covey.store._database import readable, transaction, utc_now
+from covey.store._inventory import read_paths, relative_path
+from covey.store._records import Member, PartitionInfo
+from covey.store._shards import DamagedFileError, map_tensor
+from covey.types import NOISE, ClusterName, ClusterSummary, FloatArray, Partition
+
+PROBABILITIES = "probabilities.safetensors"
+_INFO = """
+    SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version
+    FROM partitions ORDER BY id"""
+_MEMBER = """
+    SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
+    FROM assignments AS a JOIN images ON images.key = a.image"""
+
+
+def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) -> None:
+    """Raise `ValueError` if the arrays do not fit one another or the summaries do not fit the arrays."""
+    n = len(partition.ids)
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": partition.labels,
+        "confidence": partition.confidence,
+        "second_labels": partition.second_labels,
+    }
+    for name, array in arrays.items():
+        if array.shape != (n,):
+            raise ValueError(f"{name} has shape {array.shape}; the partition has {n} ids.")
+    if len(set(partition.ids)) != n:
+        raise ValueError(f"The partition has {n} ids, but only {len(set(partition.ids))} distinct ones.")
+    if n and not (partition.confidence.min() >= 0 and partition.confidence.max() <= 1 + 1e-5):  # NaN fails too
+        raise ValueError("confidence must lie in [0, 1].")
+    if partition.probabilities is not None and (partition.probabilities.ndim != 2 or len(partition.probabilities) != n):
+        raise ValueError(f"probabilities has shape {partition.probabilities.shape}; the partition has {n} ids.")
+    labels, counts = np.unique(partition.labels, return_counts=True)
+    sizes = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    told = {cluster.label: cluster.size for cluster in clusters}
+    if len(told) != len(clusters) or min(sizes, default=0) < NOISE:
+        raise ValueError("Labels must be -1 or more, and each label has one summary.")
+    for label in (sizes | told).keys() - ({NOISE} - told.keys()):
+        if sizes.get(label, 0) != told.get(label, 0):
+            raise ValueError(
+                f"Cluster {label} has {sizes.get(label, 0)} images; its summary says {told.get(label, 0)}."
+            )
+
+
+def add_partition(
+    connection: sqlite3.Connection,
+    runs: Path,
+    partition: Partition,
+    clusters: Sequence[ClusterSummary],
+    name: str | None,
+) -> int:
+    """Store a checked partition, its clusters and its probabilities, all or nothing; return its id.
+
+    The file is in place before the transaction ends: a process killed between the two leaves a file that no row knows,
+    and the next partition of that name clears it away.
+    """
+    written: Path | None = None
+    try:
+        with transaction(connection):
+            partition_id, name = _insert_partition(connection, partition, clusters, name)
+            _insert_clusters(connection, partition_id, clusters)
+            _insert_assignments(connection, partition_id, partition)
+            path = runs / name / PROBABILITIES
+            path.unlink(missing_ok=True)  # a killed run may have left it; no row has this name
+            if partition.probabilities is not None:
+                _write_probabilities(path, partition.probabilities)
+                written = path
+    except BaseException:
+        if written is not None:
+            written.unlink(missing_ok=True)
+        raise
+    return partition_id
+
+
+def read_infos(connection: sqlite3.Connection) -> list[PartitionInfo]:
+    """Return what is known of all partitions, oldest first."""
+    return [_info(row) for row in connection.execute(_INFO)]
+
+
+def read_info(connection: sqlite3.Connection, partition_id: int | None, subject: str) -> PartitionInfo:
+    """Return what is known of one partition, the latest if `partition_id` is None."""
+    infos = read_infos(connection)
+    chosen = infos[-1:] if partition_id is None else [info for info in infos if info.id == partition_id]
+    if not infos:
+        raise ProjectError(f"{subject} has no partition yet; `covey cluster` makes one.")
+    if not chosen:
+        known = ", ".join(str(info.id) for info in infos)
+        raise ProjectError(f"{subject} has no partition {partition_id}; there are: {known}.")
+    return chosen[0]
+
+
+def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> Partition:
+    """Read a partition back, rows in the order in which they were given."""
+    rows = connection.execute(
+        "SELECT a.position, images.id, a.label, a.confidence, a.second_label FROM assignments AS a "
+        "JOIN images ON images.key = a.image WHERE a.partition = ?",
+        (info.id,),
+    ).fetchall()
+    positions, ids, labels, confidence, second_labels = zip(*rows, strict=True) if rows else ((),) * 5
+    order = np.argsort(np.array(positions, dtype=np.int64))
+    return Partition(
+        ids=tuple(ids[row] for row in order),
+        labels=np.array(labels, dtype=np.int64)[order],
+        probabilities=_read_probabilities(connection, info, folder),
+        confidence=np.array(confidence, dtype=np.float32)[order],
+        second_labels=np.array(second_labels, dtype=np.int64)[order],
+        fingerprint=info.fingerprint,
+        method=info.method,
+        params=info.params,
+        info=info.info,
+    )
+
+
+def read_clusters(connection: sqlite3.Connection, partition_id: int) -> list[ClusterSummary]:
+    """Return the clusters by size, largest first."""
+    rows = connection.execute(
+        "SELECT label, name, name_score, runners_up, size, mean_confidence, cohesion, nearest_label, representatives, "
+        "borderline FROM clusters WHERE partition = ? ORDER BY size DESC, label",
+        (partition_id,),
+    )
+    return [_summary(row) for row in rows]
+
+
+def read_members(
+    connection: sqlite3.Connection, partition_id: int, label: int, *, offset: int, limit: int | None, root: str
+) -> list[Member]:
+    """Return the images of a cluster, surest first."""
+    stop = 2**62 if limit is None else offset + limit
+    where = "WHERE a.partition = ? AND a.label = ? AND a.rank >= ? AND a.rank < ? ORDER BY a.rank"
+    return _members(connection, connection.execute(f"{_MEMBER} {where}", (partition_id, label, offset, stop)), root)
+
+
+def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit: int, root: str) -> list[Member]:
+    """Return the least sure images that have a cluster, least sure first."""
+    where = "WHERE a.partition = ? AND a.label <> ? ORDER BY a.confidence, a.position LIMIT ?"
+    return _members(connection, connection.execute(f"{_MEMBER} {where}", (partition_id, NOISE, limit)), root)
+
+
+def _insert_partition(
+    connection: sqlite3.Connection, partition: Partition, clusters: Sequence[ClusterSummary], name: str | None
+) -> tuple[int, str]:
+    """Insert the partition's own row and return its id and its name."""
+    last = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'").fetchone()[
+        0
+    ]
+    taken = {row[0].casefold() for row in connection.execute("SELECT name FROM partitions")}
+    name = _free_name(partition.method, last + 1, taken) if name is None else _check_name(name, taken)
+    row = (
+        last + 1,
+        name,
+        utc_now(),
+        partition.method,
+        _to_json("params", partition.params),
+        _to_json("info", partition.info),
+        partition.fingerprint,
+        len(partition.ids),
+        sum(cluster.label != NOISE for cluster in clusters),
+        partition.probabilities is not None,
+        __version__,
+    )
+    connection.execute(f"INSERT INTO partitions VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 (marks alone)
+    return last + 1, name
+
+
+def _insert_clusters(connection: sqlite3.Connection, partition_id: int, clusters: Iterable[ClusterSummary]) -> None:
+    connection.executemany(
+        "INSERT INTO clusters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                partition_id,
+                cluster.label,
+                readable(cluster.name.name),
+                cluster.name.score,
+                json.dumps(cluster.name.runners_up),
+                cluster.size,
+                cluster.mean_confidence,
+                cluster.cohesion,
+                cluster.nearest_label,
+                json.dumps(cluster.representatives),
+                json.dumps(cluster.borderline),
+            )
+            for cluster in clusters
+        ),
+    )
+
+
+def _insert_assignments(connection: sqlite3.Connection, partition_id: int, partition: Partition) -> None:
+    """Insert a row for each image, cluster by cluster, the surest first; equally sure ones in the given order."""
+    keys = dict(connection.execute("SELECT id, key FROM images"))
+    unknown = [image_id for image_id in partition.ids if image_id not in keys]
+    if unknown:
+        raise ProjectError(f"{len(unknown)} images of the partition are not in the project (first: {unknown[0]}).")
+    images = np.array([keys[image_id] for image_id in partition.ids], dtype=np.int64)
+    order = np.lexsort((-partition.confidence, partition.labels))
+    labels = partition.labels[order]
+    ranks = np.arange(len(order)) - np.searchsorted(labels, labels, side="left")
+    columns = (labels, ranks, images[order], order, partition.confidence[order], partition.second_labels[order])
+    connection.executemany(
+        "INSERT INTO assignments VALUES (?, ?, ?, ?, ?, ?, ?)",
+        zip(repeat(partition_id), *(column.tolist() for column in columns)),
+    )
+
+
+def _members(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]], root: str) -> list[Member]:
+    found = list(rows)
+    paths = read_paths(connection, (row[0] for row in found))
+    return [
+        Member(image_id, relative_path(paths[image_id][0], root), label, confidence, second_label, width, height)
+        for image_id, label, confidence, second_label, width, height in found
+    ]
+
+
+def _info(row: Sequence[Any]) -> PartitionInfo:
+    number, name, created_at, method, params, info, *rest = row
+    return PartitionInfo(number, name, created_at, method, json.loads(params), json.loads(info), *rest)
+
+
+def _summary(row: Sequence[Any]) -> ClusterSummary:
+    label, name, score, runners_up, size, mean_confidence, cohesion, nearest_label, representatives, borderline = row
+    return ClusterSummary(
+        label=label,
+        name=ClusterName(label, name, score, tuple(json.loads(runners_up))),
+        size=size,
+        mean_confidence=mean_confidence,
+        cohesion=cohesion,
+        nearest_label=nearest_label,
+        representatives=tuple(json.loads(representatives)),
+        borderline=tuple(json.loads(borderline)),
+    )
+
+
+def _to_json(name: str, values: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(values), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} of the partition is not JSON-compatible: {error}") from error
+
+
+def _free_name(method: str, number: int, taken: set[str]) -> str:
+    """Return ``001-temi`` or the like, with the next number whose name is free."""
+    stem = re.sub(r"[^\w.-]", "-", method)
+    names = (f"{i:03d}-{stem}" for i in count(number))
+    return next(name for name in names if name.casefold() not in taken)
+
+
+def _check_name(name: str, taken: set[str]) -> str:
+    """Return the name of a run if it can be the name of a folder on any system and is free."""
+    if not re.fullmatch(r'[^\x00-\x1f<>:"/\\|?*.][^\x00-\x1f<>:"/\\|?*]{0,79}', name) or name[-1] in " .":
+        raise InvalidValueError(
+            f"{name!r} cannot name a run, because its folder is called so: at most 80 characters, none of "
+            '<>:"/\\|?*, no dot at the beginning or end.'
+        )
+    if name.casefold() in taken:
+        raise ProjectError(
+            f"There is a run called {name!r} already, and runs are never overwritten; choose another name."
+        )
+    return name
+
+
+def _write_probabilities(path: Path, probabilities: FloatArray) -> None:
+    with written_whole(path) as temporary:
+        save_file({"probabilities": np.ascontiguousarray(probabilities, dtype=np.float32)}, temporary)
+
+
+def _read_probabilities(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> FloatArray | None:
+    """Map the probabilities read-only into memory, if the partition has any."""
+    if not connection.execute("SELECT has_probabilities FROM partitions WHERE id = ?", (info.id,)).fetchone()[0]:
+        return None
+    try:
+        return map_tensor(folder / PROBABILITIES, "probabilities")
+    except (FileNotFoundError, DamagedFileError) as error:
+        raise ProjectError(
+            f"The probabilities of run {info.name!r} cannot be read from {str(folder / PROBABILITIES)!r}: {error}; "
+            "cluster again."
+        ) from error
