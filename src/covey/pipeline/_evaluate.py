@@ -11,6 +11,7 @@ import numpy as np
 from covey import metrics
 from covey.errors import InvalidValueError
 from covey.store import Project
+from covey.types import IntArray, Partition
 
 FILE_COLUMNS = ("filename", "file_name", "path", "image")
 CLASS_COLUMNS = ("class", "label", "category")
@@ -23,7 +24,7 @@ class Evaluation:
     Attributes
     ----------
     scores : dict of str to float
-        Every registered metric that needs labels, by name.
+        Every registered metric that needs labels and, where the method gives some, probabilities; by name.
     per_class_accuracy : dict of str to float
         Share of each class's images that lie in the cluster matched to it.
     n_images : int
@@ -122,7 +123,7 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
     labels_pred = partition.labels[rows]
     per_class = metrics.per_class_accuracy(labels_true, labels_pred)
     return Evaluation(
-        scores=metrics.score_labels(labels_true, labels_pred),
+        scores=_scores(partition, np.asarray(rows), labels_true),
         per_class_accuracy={str(name): float(value) for name, value in zip(names, per_class, strict=True)},
         n_images=len(rows),
         n_unlabelled=sum(not classes for classes in found),
@@ -130,6 +131,18 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
         n_classes=len(names),
         n_clusters=len(np.unique(labels_pred)),
     )
+
+
+def _scores(partition: Partition, rows: IntArray, labels_true: IntArray) -> dict[str, float]:
+    """Return every registered metric that labels and, if there are any, probabilities suffice for."""
+    known: dict[str, Any] = {"labels_true": labels_true, "labels_pred": partition.labels[rows]}
+    if partition.probabilities is not None:  # a margin is no probability: it is neither averaged nor calibrated as one
+        known |= {"probabilities": partition.probabilities[rows], "confidence": partition.confidence[rows]}
+    return {
+        spec.name: float(spec.function(**{need: known[need] for need in spec.needs}))
+        for spec in metrics.METRICS.values()
+        if set(spec.needs) <= known.keys()
+    }
 
 
 def _classes_of(paths: list[str], labels: Mapping[str, str] | None) -> set[Any]:
