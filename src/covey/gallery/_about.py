@@ -1,0 +1,211 @@
+"""The page about the run: what was done, with which settings, and what the numbers mean to a layperson."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from covey.gallery._pages import Page
+from covey.gallery._urls import readable
+
+if TYPE_CHECKING:
+    from covey.gallery._curve import Curve
+    from covey.store import Ledger, PartitionInfo
+
+__all__ = ["CAVEATS", "TERMS", "AboutPage", "Fact", "FactTable", "Term", "build_tables", "date_in_words"]
+
+# A list of numbers longer than this is told by its ends.
+LONGEST_LIST = 12
+
+
+class Fact(NamedTuple):
+    """One line of a table."""
+
+    key: str
+    value: str
+
+
+class FactTable(NamedTuple):
+    """A table with a title, and a sentence that says what it is for."""
+
+    title: str
+    note: str
+    facts: tuple[Fact, ...]
+
+
+class Term(NamedTuple):
+    """A word of these pages and what it means."""
+
+    word: str
+    meaning: str
+
+
+TERMS = (
+    Term(
+        "Cluster",
+        "A group of pictures that look alike to the program. Nobody told it what to look for: the groups come from "
+        "the pictures alone. Calling a group “lighthouses” or “portraits” remains a person’s judgement.",
+    ),
+    Term(
+        "Backbone",
+        "The part that looks. It turns every picture into a long row of numbers, such that pictures with similar "
+        "content get similar rows. It learned to do so once, on other pictures, and does not change here.",
+    ),
+    Term(
+        "Confidence",
+        "How clearly a picture belongs to its cluster rather than to the next best one: 1 is clear, 0 is a toss-up. "
+        "It is the program’s own opinion, not the chance that it is right.",
+    ),
+    Term(
+        "Cohesion",
+        "How much the pictures of a cluster resemble their common middle: 1 would be copies of one picture. A low "
+        "value marks a mixed bag that may deserve a second look.",
+    ),
+    Term(
+        "Representatives",
+        "Real pictures that lie closest to the middle of their cluster: the quickest way to see what it is about.",
+    ),
+    Term(
+        "Second best",
+        "The cluster a picture would have gone to, had its own not existed. The pictures under “Unsure” are those "
+        "for which the two were nearly equal.",
+    ),
+    Term(
+        "Duplicates",
+        "Files whose contents are the same to the last byte. They count as one picture, and all their names are kept. "
+        "A resized or newly saved copy is a different file and stands beside its sibling.",
+    ),
+    Term(
+        "Seed",
+        "The starting point of the dice that the method throws. The same pictures, settings and seed give the same "
+        "clusters again.",
+    ),
+)
+
+CAVEATS = (
+    "Clusters follow what the backbone notices, mostly the subject and its surroundings. It does not know names, "
+    "dates, places or why a picture was taken.",
+    "There is rarely one right number of clusters. Fewer gives broad groups, more gives fine ones; both can be true.",
+    "Every picture is put somewhere, also one that fits nowhere. Look at “Unsure” before relying on a cluster.",
+    "A high confidence can be wrong. Check a sample of every cluster by eye before acting on it, above all before "
+    "moving or deleting files.",
+    "The backbone learned from pictures of its time and makers, and sees what is common there more finely than what "
+    "is rare: historical prints, drawings, maps and scanned text may be grouped by style rather than by subject.",
+    "Nothing was changed: the files lie where they lay, and these pages only point to them.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AboutPage(Page):
+    """What was done, how, and how to read it.
+
+    Attributes
+    ----------
+    method, backbone : str
+        Registered names.
+    n_found, n_duplicates : int
+        From the ledger.
+    curve : Curve or None
+        How the number of clusters was chosen.
+    tables : sequence of FactTable
+        Everything the run recorded.
+    terms, caveats : sequence
+        In plain words.
+    """
+
+    template: ClassVar[str] = "about.html"
+    method: str
+    backbone: str
+    n_found: int
+    n_duplicates: int
+    curve: "Curve | None"
+    tables: Sequence[FactTable]
+    terms: Sequence[Term] = TERMS
+    caveats: Sequence[str] = CAVEATS
+
+
+def date_in_words(created_at: str) -> str:
+    """Write an ISO date as ``22 November 2026``; what is no date stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created_at)
+    except ValueError:
+        return readable(created_at)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ...]:
+    """Tell everything that a run recorded, each fact once.
+
+    Parameters
+    ----------
+    info : PartitionInfo
+        The run. Of its `info`, ``seconds`` and ``selection`` are told in their own places; all else is listed.
+    ledger : Ledger
+        Where every found path went.
+
+    Returns
+    -------
+    tables : tuple of FactTable
+        Without empty ones.
+    """
+    extra = {key: value for key, value in info.info.items() if key not in {"seconds", "selection", "diagnostics"}}
+    run = {
+        "Name": info.name,
+        "Made": info.created_at,
+        "covey": info.covey_version,
+        "Method": info.method,
+        "Features": info.fingerprint,
+        **extra,
+    }
+    files = {
+        "Files found": ledger.n_found,
+        "Distinct pictures": ledger.n_embedded,
+        "Duplicates": ledger.n_duplicates,
+        **dict(ledger.failures),
+    }
+    tables = (
+        _table("Run", "What made these clusters.", run),
+        _table(f"Settings of {info.method}", "With these, the same pictures give the same clusters.", info.params),
+        _table("Files", "Every file that was found is counted exactly once.", files),
+        _table("Time", "Seconds on the clock, by step.", info.info.get("seconds")),
+        _table("Diagnostics", "What the method reports about itself.", info.info.get("diagnostics")),
+    )
+    return tuple(table for table in tables if table.facts)
+
+
+def _table(title: str, note: str, values: object) -> FactTable:
+    facts = tuple(_flatten(values)) if isinstance(values, Mapping) else ()
+    return FactTable(title, note, facts)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[Fact]:
+    """Return nested values as lines, a nested name written ``outer, inner``."""
+    facts: list[Fact] = []
+    for key, value in values.items():
+        name = f"{prefix}{readable(str(key))}"
+        if isinstance(value, Mapping):
+            facts += _flatten(value, f"{name}, ")
+        else:
+            facts.append(Fact(name, _in_words(value)))
+    return facts
+
+
+def _in_words(value: Any) -> str:
+    """Write a JSON value for a person."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _list_in_words(value)
+    return readable(str(value))
+
+
+def _list_in_words(values: Sequence[Any]) -> str:
+    if len(values) <= LONGEST_LIST:
+        return ", ".join(_in_words(value) for value in values) or "—"
+    return f"{_in_words(values[0])}, {_in_words(values[1])} … {_in_words(values[-1])} ({len(values)} values)"

@@ -1,0 +1,76 @@
+"""A page of the gallery as HTML (Jinja2)."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from covey.gallery._pages import Page, is_even
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render_page"]
+
+# Nothing but files from beside the page: no network, no inline script, no inline style, no form, no frame.
+# 'self' covers a gallery on a web server; a page opened from disk needs the scheme by name in some browsers.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; img-src 'self' file:; style-src 'self' file:; script-src 'self' file:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def render_page(page: Page) -> str:
+    """Turn a page into HTML.
+
+    Parameters
+    ----------
+    page : Page
+        Any page of `covey.gallery`.
+
+    Returns
+    -------
+    html : str
+        A whole document; all text escaped.
+    """
+    template = _environment().get_template(page.template)
+    return template.render(page=page, site=page.site, root=page.links.root, csp=CONTENT_SECURITY_POLICY)
+
+
+@cache
+def _environment() -> "Environment":
+    """Return the templates; made once, since compiling them takes longer than filling one."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - a light import for those who only read pages
+
+    environment = Environment(
+        loader=PackageLoader("covey.gallery"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["count"] = _count
+    environment.filters["score"] = _score
+    environment.filters["percent"] = _percent
+    environment.filters["plural"] = _plural
+    environment.tests["even"] = is_even
+    return environment
+
+
+def _count(number: int) -> str:
+    """Write 12345 as ``12,345``."""
+    return f"{number:,}"
+
+
+def _score(value: float) -> str:
+    """Write a score with two digits."""
+    return f"{value:.2f}"
+
+
+def _percent(share: float) -> str:
+    """Write a share of the whole, never a nought for something."""
+    return "under 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {one if number == 1 else many}"

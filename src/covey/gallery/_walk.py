@@ -1,0 +1,295 @@
+"""From a project to the pages of its gallery, one after another: never all pictures in memory at once."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import covey
+from covey.gallery._about import AboutPage, build_tables, date_in_words
+from covey.gallery._curve import read_curve
+from covey.gallery._pager import build_pager, count_pages
+from covey.gallery._pages import (
+    ClusterLink,
+    ClusterPage,
+    IndexPage,
+    Links,
+    Page,
+    Picture,
+    Site,
+    UnsurePage,
+    build_card,
+    build_picture,
+    link_clusters,
+)
+from covey.gallery._skipped import SkippedPage, group_skipped, sort_failures
+from covey.gallery._urls import cluster_url, folder_url, readable
+from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
+
+if TYPE_CHECKING:
+    from covey.store import Ledger, Member, PartitionInfo, Project
+
+__all__ = ["Walk", "count_gallery_pages", "gallery_pages", "plan_walk"]
+
+# Members are fetched this many pages at a time: a database counts through all rows before an offset.
+PAGES_PER_FETCH = 50
+N_UNSURE = 200
+SKIPPED_PER_PAGE = 1000
+# From this many clusters on, a card shows fewer pictures, so that the first page stays light.
+MANY_CLUSTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What is needed to make any page of one gallery.
+
+    Attributes
+    ----------
+    project : Project
+        Where everything is read from.
+    info : PartitionInfo
+        The partition.
+    out : Path
+        Absolute path of the gallery's folder.
+    page_size : int
+        Images a page.
+    summaries : sequence of ClusterSummary
+        Largest first; noise, if there is any, last.
+    by_label : mapping of int to ClusterSummary
+        The same by label.
+    failures : sequence of ImageFailure
+        In the order of the page.
+    ledger : Ledger
+        Where every found path went.
+    unsure : sequence of Member
+        The least sure images.
+    site : Site
+        What every page says.
+    """
+
+    project: "Project"
+    info: "PartitionInfo"
+    out: Path
+    page_size: int
+    summaries: Sequence[ClusterSummary]
+    by_label: Mapping[int, ClusterSummary]
+    failures: Sequence[ImageFailure]
+    ledger: "Ledger"
+    unsure: Sequence["Member"]
+    site: Site
+
+    def links(self, folder: str = "") -> Links:
+        """Return where things lie, seen from a folder of the gallery."""
+        start = self.out / folder
+        images = self.project.image_root or self.project.root
+        return Links(
+            root="../" * len(Path(folder).parts),
+            thumbnails=folder_url(self.project.thumbnails, start),
+            images=folder_url(images, start),
+            has_thumbnail=partial(_has_thumbnail, str(self.project.thumbnails)),
+        )
+
+
+def _has_thumbnail(folder: str, image_id: str) -> bool:
+    return os.access(f"{folder}/{image_id[:2]}/{image_id}.webp", os.R_OK)
+
+
+def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) -> Walk:
+    """Read what all pages share.
+
+    Parameters
+    ----------
+    project : Project
+        Where everything is read from.
+    partition_id : int
+        The partition to show.
+    out : Path
+        The gallery's folder.
+    page_size : int
+        Images a page.
+
+    Returns
+    -------
+    walk : Walk
+        For `gallery_pages`.
+    """
+    info = project.partition_info(partition_id)
+    ledger = project.ledger()
+    summaries = _with_noise(project, info, project.clusters(partition_id))
+    unsure = project.borderline(partition_id, limit=N_UNSURE) if len(summaries) > 1 else []
+    site = Site(
+        title=readable(project.root.resolve().name.removesuffix(".covey")) or "Pictures",
+        date=date_in_words(info.created_at),
+        n_images=info.n_images,
+        n_clusters=info.n_clusters,
+        n_unsure=len(unsure),
+        n_skipped=sum(ledger.failures.values()),
+        version=covey.__version__,
+    )
+    return Walk(
+        project=project,
+        info=info,
+        out=out.resolve(),
+        page_size=page_size,
+        summaries=summaries,
+        by_label={summary.label: summary for summary in summaries if summary.label != NOISE},
+        failures=sort_failures(project.failures()),
+        ledger=ledger,
+        unsure=unsure,
+        site=site,
+    )
+
+
+def _with_noise(
+    project: "Project", info: "PartitionInfo", summaries: Sequence[ClusterSummary]
+) -> Sequence[ClusterSummary]:
+    """Add a summary of the images that no cluster holds, if there are any and nobody made one."""
+    n_left = info.n_images - sum(summary.size for summary in summaries)
+    if n_left <= 0:
+        return summaries
+    ids = tuple(member.id for member in project.members(info.id, NOISE, limit=12))
+    name = ClusterName(NOISE, "In no cluster", 0.0)
+    return [*summaries, ClusterSummary(NOISE, name, n_left, 0.0, 0.0, NOISE, ids, ())]
+
+
+def count_gallery_pages(walk: Walk) -> int:
+    """Return how many pages `gallery_pages` yields."""
+    n_cluster_pages = sum(count_pages(summary.size, walk.page_size) for summary in walk.summaries)
+    return n_cluster_pages + count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 3
+
+
+def gallery_pages(walk: Walk) -> Iterator[Page]:
+    """Yield every page of a gallery, the first page last.
+
+    Parameters
+    ----------
+    walk : Walk
+        What `plan_walk` returned.
+
+    Yields
+    ------
+    page : Page
+        Each with its own URL.
+    """
+    for rank in range(len(walk.summaries)):
+        yield from _cluster_pages(walk, rank)
+    yield _unsure_page(walk)
+    yield from _skipped_pages(walk)
+    yield _about_page(walk)
+    yield _index_page(walk)
+
+
+def _cluster_pages(walk: Walk, rank: int) -> Iterator[ClusterPage]:
+    summary = walk.summaries[rank]
+    links = walk.links("clusters")
+    beside = walk.summaries[max(0, rank - 1) : rank + 2]
+    nearest = walk.by_label.get(summary.nearest_label)
+    mentions = link_clusters([*beside, nearest] if nearest else beside, links)
+
+    def mention(position: int) -> ClusterLink | None:
+        return mentions[walk.summaries[position].label] if 0 <= position < len(walk.summaries) else None
+
+    for number, members in enumerate(_pages_of_members(walk, summary), start=1):
+        yield ClusterPage(
+            url=cluster_url(summary.label, number),
+            site=walk.site,
+            links=links,
+            card=build_card(summary, walk.info.n_images, links),
+            rank=rank + 1,
+            representatives=_representatives(walk, summary, links) if number == 1 else (),
+            pictures=[_member_picture(walk, member, links) for member in members],
+            pager=build_pager(
+                number, summary.size, walk.page_size, lambda page: links.page(cluster_url(summary.label, page))
+            ),
+            nearest=mentions[nearest.label] if nearest else None,
+            previous=mention(rank - 1),
+            next=mention(rank + 1),
+        )
+
+
+def _pages_of_members(walk: Walk, summary: ClusterSummary) -> Iterator[Sequence["Member"]]:
+    """Yield the members of a cluster page by page; a fetch covers many pages."""
+    n_fetch = PAGES_PER_FETCH * walk.page_size
+    for offset in range(0, max(summary.size, 1), n_fetch):
+        block = walk.project.members(walk.info.id, summary.label, offset=offset, limit=n_fetch)
+        for start in range(0, max(len(block), 1), walk.page_size):
+            yield block[start : start + walk.page_size]
+
+
+def _member_picture(walk: Walk, member: "Member", links: Links) -> Picture:
+    return build_picture(member, links, copies=_copies(walk, member.id))
+
+
+def _copies(walk: Walk, image_id: str) -> list[str]:
+    """Return the further paths of an image, seen from the collection."""
+    if not walk.ledger.n_duplicates:
+        return []
+    return walk.project.paths_of(image_id)[1:]
+
+
+def _representatives(walk: Walk, summary: ClusterSummary, links: Links) -> list[Picture]:
+    pictures = []
+    for image_id in summary.representatives:
+        path = walk.project.paths_of(image_id)[0]
+        name = readable(path.rpartition("/")[2])
+        pictures.append(Picture(name, readable(path), links.original(path), links.thumbnail(image_id)))
+    return pictures
+
+
+def _unsure_page(walk: Walk) -> UnsurePage:
+    links = walk.links()
+    mentions = link_clusters(walk.summaries, links)
+    pictures = [build_picture(member, links, clusters=mentions) for member in walk.unsure]
+    return UnsurePage(url="unsure.html", site=walk.site, links=links, pictures=pictures)
+
+
+def _skipped_pages(walk: Walk) -> Iterator[SkippedPage]:
+    links = walk.links()
+    totals = Counter(failure.code for failure in walk.failures)
+    for number in range(1, count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 1):
+        shown = walk.failures[(number - 1) * SKIPPED_PER_PAGE : number * SKIPPED_PER_PAGE]
+        yield SkippedPage(
+            url=_skipped_url(number),
+            site=walk.site,
+            links=links,
+            groups=group_skipped(shown, totals, links, lambda failure: walk.project.relative_path(failure.path)),
+            pager=build_pager(number, len(walk.failures), SKIPPED_PER_PAGE, _skipped_url),
+            n_found=walk.ledger.n_found,
+        )
+
+
+def _skipped_url(number: int) -> str:
+    return "skipped.html" if number == 1 else f"skipped-{number}.html"
+
+
+def _about_page(walk: Walk) -> AboutPage:
+    backbone = walk.info.info.get("backbone", "")
+    return AboutPage(
+        url="about.html",
+        site=walk.site,
+        links=walk.links(),
+        method=readable(walk.info.method),
+        backbone=readable(str(backbone.get("name", "") if isinstance(backbone, dict) else backbone)),
+        n_found=walk.ledger.n_found,
+        n_duplicates=walk.ledger.n_duplicates,
+        curve=read_curve(walk.info.info.get("selection")),
+        tables=build_tables(walk.info, walk.ledger),
+    )
+
+
+def _index_page(walk: Walk) -> IndexPage:
+    links = walk.links()
+    n_pictures = 5 if len(walk.summaries) <= MANY_CLUSTERS else 1
+    return IndexPage(
+        url="index.html",
+        site=walk.site,
+        links=links,
+        cards=[build_card(summary, walk.info.n_images, links, n_pictures=n_pictures) for summary in walk.summaries],
+        n_found=walk.ledger.n_found,
+        n_duplicates=walk.ledger.n_duplicates,
+        n_added=max(0, walk.ledger.n_embedded - walk.info.n_images),
+        curve=read_curve(walk.info.info.get("selection")),
+    )
