@@ -1,0 +1,31 @@
+"""Pictures: finding them, reading them, and bringing them to a backbone's size.
+
+Start reading at `scan_images` (folders to records) and `read_image` (one file to upright RGB pixels). Pillow lives here
+and torch never does. Files come in; records, pictures and byte arrays go out.
+"""
+
+from covey.images._find import STDIN
+from covey.images._formats import MAX_PIXELS, MIN_SIDE_PX, PICTURE_SUFFIXES
+from covey.images._globs import natural_key
+from covey.images._preprocess import decode_size, preprocess
+from covey.images._read import read_image
+from covey.images._sample import sample_images
+from covey.images._scan import ScanReport, scan_images
+from covey.images._thumbnails import encode_thumbnail, thumbnail_path, write_thumbnail
+
+__all__ = [
+    "scan_images",
+    "ScanReport",
+    "STDIN",
+    "natural_key",
+    "read_image",
+    "decode_size",
+    "preprocess",
+    "write_thumbnail",
+    "encode_thumbnail",
+    "thumbnail_path",
+    "sample_images",
+    "PICTURE_SUFFIXES",
+    "MIN_SIDE_PX",
+    "MAX_PIXELS",
+]

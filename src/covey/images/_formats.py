@@ -1,0 +1,143 @@
+"""What a picture file is: the suffixes that make one a candidate, the signatures that decide, the limits."""
+
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+MIN_SIDE_PX: Final = 8
+"""A picture whose shorter side is below this shows nothing that could be clustered."""
+
+MAX_PIXELS: Final = 2**28
+"""Most pixels a picture may have (16384 x 16384); decoding one so large takes about 1 GiB of memory."""
+
+SIGNATURE_BYTES: Final = 64
+"""How much of a file's beginning `sniff_format` looks at."""
+
+
+class Format(NamedTuple):
+    """A kind of file, recognised by its first bytes.
+
+    `plugin` is the Pillow class that reads it, as ``"module:class"``; it is empty where covey reads none. `feature` is
+    the part of Pillow that has to be compiled in; `hint` says what to do where the format cannot be read.
+    """
+
+    name: str
+    plugin: str = ""
+    feature: str = ""
+    hint: str = "convert it to JPEG, PNG or TIFF first"
+
+
+_REBUILD: Final = "this build of Pillow cannot read it: pip install --upgrade --force-reinstall pillow"
+_DEVELOP: Final = "develop it to JPEG or TIFF first"
+
+# A JPEG is always read as its first picture: what `MPO` adds are previews and second eyes.
+JPEG: Final = Format("JPEG", "PIL.JpegImagePlugin:JpegImageFile")
+PNG: Final = Format("PNG", "PIL.PngImagePlugin:PngImageFile")
+GIF: Final = Format("GIF", "PIL.GifImagePlugin:GifImageFile")
+WEBP: Final = Format("WebP", "PIL.WebPImagePlugin:WebPImageFile", "webp", _REBUILD)
+TIFF: Final = Format("TIFF", "PIL.TiffImagePlugin:TiffImageFile")
+BMP: Final = Format("BMP", "PIL.BmpImagePlugin:BmpImageFile")
+PNM: Final = Format("PNM", "PIL.PpmImagePlugin:PpmImageFile")
+JPEG2000: Final = Format("JPEG 2000", "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile", "jpg_2000", _REBUILD)
+AVIF: Final = Format("AVIF", "PIL.AvifImagePlugin:AvifImageFile", "avif", _REBUILD)
+HEIF: Final = Format("HEIF", "pi_heif:HeifImageFile", hint="pip install pi-heif")
+RAW: Final = Format("camera raw", hint=_DEVELOP)
+JPEG_XL: Final = Format("JPEG XL")
+PHOTOSHOP: Final = Format("Photoshop", hint="export it as JPEG, PNG or TIFF first")
+EXR: Final = Format("OpenEXR", hint="tone-map it to JPEG, PNG or TIFF first")
+SVG: Final = Format("SVG", hint="it is a drawing, not a picture: render it to PNG first")
+
+_SIGNATURES: Final = (
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"BM", BMP),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JPEG2000),
+    (b"\xff\x4f\xff\x51", JPEG2000),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", JPEG_XL),
+    (b"\xff\x0a", JPEG_XL),
+    (b"8BPS", PHOTOSHOP),
+    (b"v/1\x01", EXR),
+    (b"FUJIFILMCCD-RAW", RAW),
+    (b"IIU\x00", RAW),  # Panasonic
+    (b"IIRO", RAW),  # Olympus
+    (b"IIRS", RAW),
+    (b"MMOR", RAW),
+    (b"FOVb", RAW),  # Sigma
+    (b"II*\x00", TIFF),
+    (b"MM\x00*", TIFF),
+    (b"II+\x00", TIFF),
+    (b"MM\x00+", TIFF),
+    (b"<svg", SVG),
+)
+
+_ISO_BRANDS: Final = (
+    (AVIF, (b"avif", b"avis")),
+    (HEIF, (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")),
+    (RAW, (b"crx ",)),  # Canon CR3
+)
+
+# fmt: off
+_RAW_SUFFIXES: Final = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+)
+# fmt: on
+
+UNREADABLE_SUFFIXES: Final = MappingProxyType(
+    dict.fromkeys(_RAW_SUFFIXES, RAW)
+    | {".exr": EXR, ".jxl": JPEG_XL, ".psb": PHOTOSHOP, ".psd": PHOTOSHOP, ".svg": SVG}
+)
+"""Suffixes of pictures that covey finds and reports, but cannot read; each with its format."""
+
+# fmt: off
+READABLE_SUFFIXES: Final = frozenset((
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe",
+    ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+))
+# fmt: on
+"""Suffixes of the formats that covey reads (HEIF with the package ``pi-heif``)."""
+
+PICTURE_SUFFIXES: Final = READABLE_SUFFIXES | UNREADABLE_SUFFIXES.keys()
+"""What makes a file in a folder a picture; its content alone decides how it is read."""
+
+
+def sniff_format(beginning: bytes) -> Format | None:
+    """Tell a file's format by its first bytes.
+
+    Parameters
+    ----------
+    beginning : bytes
+        The first `SIGNATURE_BYTES` bytes of the file, or all of a shorter one.
+
+    Returns
+    -------
+    format : Format or None
+        None if the bytes are those of no format that is known here.
+    """
+    for signature, format_ in _SIGNATURES:
+        if beginning.startswith(signature):
+            return _refine_tiff(beginning) if format_ is TIFF else format_
+    if beginning[4:8] == b"ftyp":
+        return _sniff_iso_media(beginning)
+    if beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP":
+        return WEBP
+    if beginning[:1] == b"P" and beginning[1:2] in b"123456" and beginning[2:3].isspace():
+        return PNM
+    if beginning.startswith(b"<?xml") and b"<svg" in beginning:
+        return SVG
+    return None
+
+
+def _refine_tiff(beginning: bytes) -> Format:
+    return RAW if beginning[8:10] == b"CR" else TIFF  # Canon's CR2 says so itself; others tell by their suffix alone
+
+
+def _sniff_iso_media(beginning: bytes) -> Format | None:
+    """Read the brands of an ISO media file: bytes 8 to 12, then from 16 on to the end of the box."""
+    end = min(int.from_bytes(beginning[:4], "big"), len(beginning))
+    brands = [beginning[8:12], *(beginning[i : i + 4] for i in range(16, end, 4))]
+    for format_, known in _ISO_BRANDS:
+        if brands[0] in known and not (brands[0] in (b"mif1", b"msf1") and b"avif" in brands):
+            return format_
+    return AVIF if b"avif" in brands else None
