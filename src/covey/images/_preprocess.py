@@ -44,7 +44,8 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
     ``round(input_size / crop_fraction)``, and cut the centre out. For a square input that is torchvision's ``Resize``
     of the shorter side and ``CenterCrop``, its roundings included. Here the filter runs only where it is seen: the crop
     is carried back to a box of the source, and Pillow resamples that box, reading beyond its border where the filter
-    reaches over it. That differs from the two steps by at most one grey level, from rounding.
+    reaches over it. That differs from the two steps only in how Pillow rounds between its two passes: by one or two
+    grey levels at most, unless a filter overshoots beyond black or white there.
 
     Pictures more than six times as large are first averaged over whole blocks of pixels, down to no less than three
     times the target (Pillow's ``reducing_gap``). On 12-megapixel mosaics of photographs this takes a third of the time

@@ -1,0 +1,63 @@
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from covey.images import read_image, sample_images, scan_images
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sample")
+    return out, sample_images(out)
+
+
+def test_pictures_and_their_classes(sample):
+    out, folder = sample
+    report = scan_images([folder])
+    assert len(report.files) == 1797
+    assert report.failures == []
+    assert (report.n_other, report.root) == (0, folder)
+    assert {(record.width, record.height) for record in report.records} == {(64, 64)}
+    with (out / "digits.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["filename"] for row in rows] == [file.path.name for file in report.files]
+    assert Counter(row["class"] for row in rows).keys() == set("0123456789")
+
+
+def test_pictures_show_the_digits_and_names_do_not(sample):
+    _, folder = sample
+    digits = load_digits()
+    for index in (0, 5, 1796):
+        image = read_image(folder / f"{index:04d}.png")
+        ink = 255 - np.asarray(image.convert("L").resize((8, 8))).astype(float)
+        assert np.corrcoef(ink.ravel(), digits.images[index].ravel())[0, 1] > 0.98
+
+
+def test_second_call_writes_nothing(sample, monkeypatch):
+    out, folder = sample
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert sample_images(out) == folder
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_an_interrupted_call_is_completed(tmp_path, monkeypatch):
+    from PIL import Image
+
+    real, n_saved = Image.Image.save, []
+
+    def interrupt(self, *args, **kwargs):
+        n_saved.append(1)
+        if len(n_saved) > 20:
+            raise KeyboardInterrupt
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sample_images(tmp_path)
+    assert not (tmp_path / "digits.csv").exists()
+    assert len(list(sample_images(tmp_path).iterdir())) == 1797
+    assert (tmp_path / "digits.csv").exists()
