@@ -24,8 +24,12 @@ def connect(path: Path) -> sqlite3.Connection:
     is_writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
     uri = f"file:{quote(os.fsencode(path))}?mode={'rwc' if is_writable else 'ro'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")  # the first look into the file
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
     return connection
 
 

@@ -30,7 +30,7 @@ def natural_key(path: bytes) -> tuple[bytes, bytes]:
     Small and capital ASCII letters are the same; two paths are told apart by their bytes in the end.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
-    return padded.replace(_SEPARATOR, b"\0"), path
+    return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
 
 
 def record_scan(
@@ -230,4 +230,5 @@ def _mark_missing(connection: sqlite3.Connection, scan: int, sources: Sequence[P
 
 def _sort_paths(paths: list[bytes]) -> list[str]:
     """Return paths in natural order, as `os.fsdecode` has them."""
-    return [os.fsdecode(path) for path in sorted(paths, key=natural_key)]
+    ordered = sorted(paths, key=natural_key) if len(paths) > 1 else paths
+    return [os.fsdecode(path) for path in ordered]

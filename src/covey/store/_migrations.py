@@ -23,7 +23,8 @@ def m001_images(connection: sqlite3.Connection) -> None:
 
     A row of ``files`` is a path. ``image`` is NULL where its bytes could not be taken as an image; ``code`` is NULL
     where nothing is wrong with it. So each path is an image, a further copy of one, or a failure, and the ledger adds
-    up by construction.
+    up by construction. Here and in ``assignments``, ``image`` is a key of ``images`` that the writer has just looked
+    up; SQLite is not asked to look it up once more, which takes as long as the row itself (3.5 of 7 µs).
     """
     connection.execute("""
         CREATE TABLE scans (
@@ -50,7 +51,7 @@ def m001_images(connection: sqlite3.Connection) -> None:
     connection.execute("""
         CREATE TABLE files (
             path BLOB PRIMARY KEY,
-            image INTEGER REFERENCES images (key),
+            image INTEGER,
             scan INTEGER NOT NULL REFERENCES scans (id),
             is_present INTEGER NOT NULL,
             n_bytes INTEGER NOT NULL,
@@ -103,7 +104,7 @@ def m002_partitions(connection: sqlite3.Connection) -> None:
             partition INTEGER NOT NULL REFERENCES partitions (id),
             label INTEGER NOT NULL,
             rank INTEGER NOT NULL,
-            image INTEGER NOT NULL REFERENCES images (key),
+            image INTEGER NOT NULL,
             position INTEGER NOT NULL,
             confidence REAL NOT NULL,
             second_label INTEGER NOT NULL,
@@ -141,7 +142,7 @@ def open_database(path: Path, subject: str, *, create: bool) -> sqlite3.Connecti
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = connect(path)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         raise ProjectError(f"{subject} cannot be opened: {error}.") from error
     try:
         _bring_up_to_date(connection, subject, create=create)

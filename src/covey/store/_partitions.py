@@ -25,9 +25,6 @@ PROBABILITIES = "probabilities.safetensors"
 _INFO = """
     SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version
     FROM partitions ORDER BY id"""
-_MEMBER = """
-    SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
-    FROM assignments AS a JOIN images ON images.key = a.image"""
 
 
 def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) -> None:
@@ -142,15 +139,28 @@ def read_members(
     connection: sqlite3.Connection, partition_id: int, label: int, *, offset: int, limit: int | None, root: str
 ) -> list[Member]:
     """Return the images of a cluster, surest first."""
-    stop = 2**62 if limit is None else offset + limit
-    where = "WHERE a.partition = ? AND a.label = ? AND a.rank >= ? AND a.rank < ? ORDER BY a.rank"
-    return _members(connection, connection.execute(f"{_MEMBER} {where}", (partition_id, label, offset, stop)), root)
+    rows = connection.execute(
+        """
+        SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
+        FROM assignments AS a JOIN images ON images.key = a.image
+        WHERE a.partition = ? AND a.label = ? AND a.rank >= ? AND a.rank < ? ORDER BY a.rank""",
+        (partition_id, label, offset, 2**62 if limit is None else offset + limit),
+    )
+    return _members(connection, rows, root)
 
 
 def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit: int, root: str) -> list[Member]:
     """Return the least sure images that have a cluster, least sure first."""
-    where = "WHERE a.partition = ? AND a.label <> ? ORDER BY a.confidence, a.position LIMIT ?"
-    return _members(connection, connection.execute(f"{_MEMBER} {where}", (partition_id, NOISE, limit)), root)
+    rows = connection.execute(
+        """
+        WITH a AS (
+            SELECT * FROM assignments WHERE partition = ? AND label <> ? ORDER BY confidence, position LIMIT ?
+        )
+        SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
+        FROM a JOIN images ON images.key = a.image ORDER BY a.confidence, a.position""",
+        (partition_id, NOISE, limit),
+    )
+    return _members(connection, rows, root)
 
 
 def _insert_partition(

@@ -97,7 +97,7 @@ def read_header(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
             tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
             end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise DamagedFileError("its header cannot be read") from error
     if end != n_bytes:
         raise DamagedFileError(f"it has {n_bytes} bytes where its header promises {end}")
