@@ -1,0 +1,398 @@
+"""TEMI: clustering heads that learn from pairs of nearest neighbours."""
+
+import copy
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClusterMixin
+from torch import Tensor
+
+from covey._arrays import iter_chunks
+from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey.cluster._checks import check_integer, check_n_clusters, check_real, fit_features, predict_features
+from covey.cluster._temi_presets import PRESETS
+from covey.cluster._temi_training import OBJECTIVES, Loss, Objective, SelfDistillation, chunk_heads, pick_head
+from covey.cluster._training import (
+    adamw,
+    diagnose_predictions,
+    iter_batches,
+    make_generators,
+    partner_table,
+    train,
+    warn_if_collapsed,
+)
+from covey.errors import UnknownNameError
+from covey.nn import FeatureScaling, Schedule, StackedHeads, learning_rate_schedule
+from covey.types import FloatArray, IntArray, NeighborGraph, Progress
+
+_PREDICT_ROWS = 4096
+_IF_COLLAPSED = "Train longer (n_steps), lower beta towards 0.5, or ask for fewer clusters."
+
+
+class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Cluster features by training an ensemble of heads on nearest-neighbour pairs.
+
+    Parameters
+    ----------
+    n_clusters : int, default=10
+        Number of clusters, C.
+    n_heads : int, default=16
+        Number of heads, H; the one with the lowest training loss answers.
+    objective : {"temi", "wpmi", "pmi", "scan"}, default="temi"
+        Pairs weighted by all heads, by each head itself, not at all; or SCAN's loss in the same frame.
+    beta : float in (0.5, 1], default=0.6
+        Exponent β. Nearer to 0.5 clusters become more balanced and predictions less sure; 1 is for many more clusters
+        than classes, some of which may stay empty. `select_beta` chooses it without labels.
+    entropy_weight : float, default=4.0
+        Weight λ of the entropy term of ``objective="scan"``; without effect otherwise.
+    n_neighbors : int, default=50
+        Neighbours of a row from which its partner is drawn. At most as many as a cluster has rows on average.
+    include_self : bool, default=False
+        Whether a row may be its own partner, in place of its last neighbour.
+    standardize : bool, default=True
+        Whether features are z-scored with the training set's mean and standard deviation.
+    n_components : int or None, default=128
+        Principal axes that the heads see; None for the features themselves.
+    n_steps : int, default=1000
+        Length of the training in steps.
+    n_epochs : int or None, default=None
+        Length in passes over the data; if given, `n_steps` is not looked at.
+    batch_size : int, default=512
+        Rows of a step, each with a neighbour; at most n_samples.
+    learning_rate : float, default=1e-3
+        Of AdamW, for 256 rows; it grows in proportion to the batch.
+    weight_decay : float, default=1e-4
+        Of AdamW; biases are spared.
+    warmup : float in [0, 1], default=0.1
+        Share of the training in which the learning rate rises.
+    schedule : {"constant", "cosine"}, default="constant"
+        What the learning rate does afterwards.
+    temperature : float, default=0.1
+        Temperature τ of the softmax.
+    teacher_momentum : float in [0, 1), default=0.98
+        Share of the teacher that stays at a step.
+    prior_momentum : float in [0, 1), default=0.9
+        Share of the running class prior that stays at a step.
+    hidden_size, bottleneck_size : int, default=512, 256
+        Widths of the heads' inner layers.
+    weight_norm : bool, default=True
+        Whether the rows of the last layer have unit length up to a learned factor.
+    frozen_last_layer : float in [0, 1], default=0.0
+        Share of the training, from its start, in which the last layer is not trained.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the matrix products while training; weights and losses are float32, predictions float64.
+    device : str, default="auto"
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches and neighbours. The same seed gives the same labels on the same machine.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), dtype int64
+        The most probable cluster of each training row.
+    probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32
+        Rows sum to 1.
+    best_head_ : int
+        The head with the lowest loss.
+    head_losses_ : ndarray of shape (n_heads,), dtype float32
+        Mean training loss over the last tenth of the training, in nats.
+    loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
+        Mean training loss of each pass, in nats.
+    diagnostics_ : dict of str to float
+        ``mean_max_probability``, ``median_max_probability``: how sure the predictions are; ``kl_to_uniform`` in nats:
+        how uneven the cluster sizes are; ``n_empty_clusters``.
+    n_features_in_ : int
+        Width of a row.
+
+    See Also
+    --------
+    covey.cluster.KMeans : Faster, without training; assumes round clusters.
+
+    Notes
+    -----
+    The method is that of [1]_, section 3; the default settings need a small part of its work (`PRESETS` has the
+    paper's). A step costs about 7 · batch_size · n_heads · (d h + h b + b C) multiplications, h and b being the
+    inner widths.
+
+    Departs from the paper: rows and their neighbours come from one random draw on the device.
+    Departs from the authors' code: the losses are in log space; a row is never its own neighbour unless asked for;
+    constant dimensions do not become infinite; a batch larger than the data is cut to the data.
+
+    References
+    ----------
+    .. [1] Adaloglou et al., "Exploring the Limits of Deep Image Clustering using Pretrained Models",
+       BMVC 2023, arXiv:2303.17896.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from covey.cluster import TEMI
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(center, 0.1, (40, 4)) for center in (-1, 1)])
+    >>> labels = TEMI(n_clusters=2, n_heads=2, n_steps=60, random_state=0).fit_predict(X)
+    >>> len(set(labels[:40])), len(set(labels[40:])), labels[0] != labels[40]
+    (1, 1, np.True_)
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        n_heads: int = 16,
+        objective: Objective = "temi",
+        beta: float = 0.6,
+        entropy_weight: float = 4.0,
+        n_neighbors: int = 50,
+        include_self: bool = False,
+        standardize: bool = True,
+        n_components: int | None = 128,
+        n_steps: int = 1000,
+        n_epochs: int | None = None,
+        batch_size: int = 512,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        warmup: float = 0.1,
+        schedule: Schedule = "constant",
+        temperature: float = 0.1,
+        teacher_momentum: float = 0.98,
+        prior_momentum: float = 0.9,
+        hidden_size: int = 512,
+        bottleneck_size: int = 256,
+        weight_norm: bool = True,
+        frozen_last_layer: float = 0.0,
+        precision: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_heads = n_heads
+        self.objective = objective
+        self.beta = beta
+        self.entropy_weight = entropy_weight
+        self.n_neighbors = n_neighbors
+        self.include_self = include_self
+        self.standardize = standardize
+        self.n_components = n_components
+        self.n_steps = n_steps
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.schedule = schedule
+        self.temperature = temperature
+        self.teacher_momentum = teacher_momentum
+        self.prior_momentum = prior_momentum
+        self.hidden_size = hidden_size
+        self.bottleneck_size = bottleneck_size
+        self.weight_norm = weight_norm
+        self.frozen_last_layer = frozen_last_layer
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Self:
+        """Make an estimator with published settings.
+
+        Parameters
+        ----------
+        preset : str
+            A name in `PRESETS`: ``"paper"``, ``"official-code"``, ...
+        **changes
+            Parameters that differ from the preset, `n_clusters` for one.
+
+        Returns
+        -------
+        estimator : TEMI
+            Not fitted.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such preset.
+        """
+        if preset not in PRESETS:
+            raise UnknownNameError(f"Unknown preset {preset!r} of TEMI. There are: {', '.join(PRESETS)}.")
+        return cls(**{**PRESETS[preset], **changes})
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002, scikit-learn's contract
+        *,
+        neighbors: NeighborGraph | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train the heads and label the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features as the backbone gave them.
+        y : Ignored
+            For scikit-learn's contract.
+        neighbors : NeighborGraph, default=None
+            Neighbours of the rows of `X`, if they are known already.
+        progress : Progress, default=None
+            Called after each pass.
+
+        Returns
+        -------
+        self : TEMI
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or `neighbors` describes other rows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If clusters stayed empty.
+        """
+        X = fit_features(self, X)
+        n_clusters = check_n_clusters(self.n_clusters, len(X))
+        self._check_parameters()
+        device = resolve_device(self.device)
+        n_neighbors = min(self.n_neighbors, max(1, len(X) // n_clusters))
+        partners = partner_table(X, neighbors, n_neighbors, include_self=self.include_self, device=self.device)
+        tensor = to_tensor(X, device)
+        scaling = FeatureScaling.fit(tensor, n_components=self.n_components, standardize=self.standardize)
+        teachers, history = self._train(scaling(tensor), to_tensor(partners, device), n_clusters, progress)
+
+        late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
+        self.best_head_ = int(late_losses.argmin())
+        self.head_losses_ = to_numpy(late_losses)
+        self.loss_history_ = to_numpy(history)
+        self._scaling = scaling
+        self._head = pick_head(teachers, self.best_head_)
+        self.probabilities_ = self.predict_proba(X)
+        self.labels_ = self.probabilities_.argmax(axis=1)
+        self.diagnostics_ = diagnose_predictions(self.probabilities_)
+        warn_if_collapsed(self.diagnostics_, n_clusters, advice=_IF_COLLAPSED)
+        return self
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Give the probabilities of each cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_clusters), dtype float32
+            Of the best teacher head; rows sum to 1. Computed in float64, so a row's answer does not depend on the
+            rows beside it.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        X = predict_features(self, X)
+        device = resolve_device(self.device)
+        if device.type == "mps":
+            device = torch.device("cpu")  # MPS has no float64
+        head = copy.deepcopy(self._head).to(device)
+        probabilities = np.empty((len(X), self._head.last_weight.shape[1]), dtype=np.float32)
+        with torch.no_grad():
+            for rows in iter_chunks(len(X), _PREDICT_ROWS):
+                log_p = head(self._scaling(to_tensor(X[rows], device).double()))[0]
+                probabilities[rows] = to_numpy(log_p.exp())
+        return probabilities
+
+    def predict(self, X: Any) -> IntArray:
+        """Label rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int64
+            In [0, n_clusters); for the training rows the same as `labels_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        labels: IntArray = self.predict_proba(X).argmax(axis=1)
+        return labels
+
+    def _check_parameters(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}.")
+        check_real("beta", self.beta, low=0.5, high=1.0, open_low=True)
+        for name in ("n_heads", "n_neighbors", "batch_size", "n_steps", "hidden_size", "bottleneck_size"):
+            check_integer(name, getattr(self, name), minimum=1)
+        for name in ("n_epochs", "n_components"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), minimum=1)
+        for name in ("learning_rate", "temperature"):
+            check_real(name, getattr(self, name), open_low=True)
+        for name in ("weight_decay", "entropy_weight"):
+            check_real(name, getattr(self, name))
+        for name in ("warmup", "frozen_last_layer", "teacher_momentum", "prior_momentum"):
+            check_real(name, getattr(self, name), high=1.0)
+
+    def _train(
+        self, X: Tensor, partners: Tensor, n_clusters: int, progress: Progress | None
+    ) -> tuple[list[StackedHeads], Tensor]:
+        """Train on scaled rows X; return the teachers, in chunks, and the loss history (n_epochs, n_heads)."""
+        device, dtype = X.device, matmul_dtype(X.device, self.precision)
+        X = X.to(dtype)
+        batch_size = min(self.batch_size, len(X))
+        steps_per_epoch = len(X) // batch_size
+        n_steps = self.n_steps if self.n_epochs is None else self.n_epochs * steps_per_epoch
+        weight_generator, generator = make_generators(self.random_state, device)
+        distillation = SelfDistillation(
+            [
+                StackedHeads(
+                    n_heads,
+                    X.shape[1],
+                    n_clusters,
+                    hidden_size=self.hidden_size,
+                    bottleneck_size=self.bottleneck_size,
+                    temperature=self.temperature,
+                    weight_norm=self.weight_norm,
+                    generator=weight_generator,
+                    compute_dtype=dtype,
+                ).to(device)
+                for n_heads in chunk_heads(self.n_heads, 2 * batch_size * n_clusters, device)
+            ],
+            loss=Loss(self.objective, self.beta, self.entropy_weight),
+            prior_momentum=self.prior_momentum,
+        )
+
+        def backward(rows: Tensor, step: int) -> Tensor:
+            drawn = torch.randint(partners.shape[1], (len(rows),), generator=generator, device=device)
+            losses = distillation.backward(X[torch.cat([rows, partners[rows, drawn]])])
+            if step < self.frozen_last_layer * n_steps:
+                distillation.forget_last_gradients()
+            return losses
+
+        history = train(
+            backward,
+            iter_batches(len(X), batch_size, generator=generator),
+            adamw(distillation.students, weight_decay=self.weight_decay),
+            n_steps=n_steps,
+            steps_per_epoch=steps_per_epoch,
+            rate_at=learning_rate_schedule(
+                self.learning_rate * batch_size / 256, n_steps, warmup=self.warmup, decay=self.schedule
+            ),
+            after_step=lambda: distillation.update_teachers(self.teacher_momentum),
+            progress=progress,
+        )
+        return distillation.teachers, history

@@ -1,0 +1,143 @@
+"""TEMI's training step: teacher heads weigh the pairs, student heads learn from them, the teacher follows."""
+
+import copy
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from covey.nn import ClassPrior, StackedHeads, update_average
+from covey.objectives import distilled_scan_loss, pair_weights, temi_loss
+
+Objective = Literal["temi", "wpmi", "pmi", "scan"]
+OBJECTIVES: tuple[Objective, ...] = ("temi", "wpmi", "pmi", "scan")
+
+
+_MOST_ENTRIES = 2**27  # probabilities (heads × rows × clusters) in work at a time: 0.5 GiB a tensor
+_CPU_CHUNK = 4  # heads whose hidden layers (4 MiB each for 1,024 rows) stay in a CPU's cache: benchmarks/temi_speed.py
+
+
+class Loss(NamedTuple):
+    """Which member of the family is trained, and its numbers."""
+
+    objective: Objective
+    beta: float
+    entropy_weight: float
+
+
+class SelfDistillation:
+    """Hold student and teacher heads in chunks, and compute the gradients of one step.
+
+    Heads meet only in the weight of a pair, so each chunk is forwarded and differentiated on its own: memory is that
+    of one chunk, and the result does not depend on the chunking.
+
+    Parameters
+    ----------
+    students : list of StackedHeads
+        Chunks of heads; the teachers start as copies.
+    loss : Loss
+        What to minimise.
+    prior_momentum : float
+        Momentum of the running class prior.
+    """
+
+    def __init__(
+        self,
+        students: list[StackedHeads],
+        *,
+        loss: Loss,
+        prior_momentum: float,
+    ) -> None:
+        self.students = students
+        self.teachers = [copy.deepcopy(student).requires_grad_(False) for student in students]
+        self.loss = loss
+        self.n_heads = sum(student.n_heads for student in students)
+        self.priors = [
+            ClassPrior(
+                teacher.n_heads,
+                teacher.last_weight.shape[1],
+                momentum=prior_momentum,
+                device=teacher.last_weight.device,
+            )
+            for teacher in self.teachers
+        ]
+
+    def backward(self, pairs: Tensor) -> Tensor:
+        """Add the gradients of a batch and return the loss of each head, shape (n_heads,), detached.
+
+        `pairs` has shape (2 * batch, n_features): the samples, then a neighbour of each in the same order.
+        """
+        keeps = self._n_entries(pairs) <= _MOST_ENTRIES  # else teachers run twice rather than all be held
+        targets: list[Tensor | None] = []
+        log_priors, weights = [], []
+        with torch.no_grad():
+            for teacher, prior in zip(self.teachers, self.priors, strict=True):
+                log_t = teacher(pairs)  # (h, 2B, C)
+                log_priors.append(prior.update(log_t))
+                weights.append(pair_weights(*log_t.chunk(2, dim=1)))
+                targets.append(log_t if keeps else None)
+            weight = torch.cat(weights)  # (H, B)
+        losses = []
+        start = 0
+        for index, student in enumerate(self.students):
+            target = targets[index]
+            if target is None:
+                with torch.no_grad():
+                    target = self.teachers[index](pairs)
+            own = weight[start : start + student.n_heads]
+            start += student.n_heads
+            head_losses = self._head_losses(student(pairs), target, log_priors[index], self._choose_weight(weight, own))
+            (head_losses.sum() / self.n_heads).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            losses.append(head_losses.detach())
+        return torch.cat(losses)
+
+    def _n_entries(self, pairs: Tensor) -> int:
+        """Count the probabilities of all heads in one step."""
+        return len(pairs) * sum(prior.mean.numel() for prior in self.priors)
+
+    def _choose_weight(self, weight: Tensor, own: Tensor) -> Tensor | float:
+        """Return what multiplies the loss of a pair: eq. 10, eq. 9 or nothing."""
+        match self.loss.objective:
+            case "temi":
+                return weight.mean(dim=0)  # (B,)
+            case "wpmi":
+                return own  # (h, B)
+            case _:
+                return 1.0
+
+    def _head_losses(self, log_s: Tensor, log_t: Tensor, log_prior: Tensor, weight: Tensor | float) -> Tensor:
+        """Return the symmetric loss (eq. 7) of each head, shape (h,)."""
+        student_first, student_second = log_s.chunk(2, dim=1)
+        teacher_first, teacher_second = log_t.chunk(2, dim=1)
+        directions = ((student_first, teacher_second), (student_second, teacher_first))
+        if self.loss.objective == "scan":
+            losses = [distilled_scan_loss(s, t, entropy_weight=self.loss.entropy_weight) for s, t in directions]
+        else:
+            losses = [temi_loss(s, t, log_prior, weight, beta=self.loss.beta) for s, t in directions]
+        return 0.5 * (losses[0].mean(dim=1) + losses[1].mean(dim=1))
+
+    def forget_last_gradients(self) -> None:
+        """Drop the last layers' gradients, so that the optimiser leaves them as they are."""
+        for student in self.students:
+            for parameter in student.last_layer:
+                parameter.grad = None
+
+    def update_teachers(self, momentum: float) -> None:
+        """Let the teachers follow their students."""
+        for teacher, student in zip(self.teachers, self.students, strict=True):
+            update_average(teacher, student, momentum=momentum)
+
+
+def chunk_heads(n_heads: int, n_entries: int, device: torch.device) -> list[int]:
+    """Split heads of `n_entries` probabilities a step into chunks that fit in memory or, on a CPU, in cache."""
+    size = max(1, min(_CPU_CHUNK if device.type == "cpu" else n_heads, _MOST_ENTRIES // n_entries))
+    return [min(size, n_heads - start) for start in range(0, n_heads, size)]
+
+
+def pick_head(chunks: list[StackedHeads], head: int) -> StackedHeads:
+    """Copy one head out of all chunks, in float64 on the CPU."""
+    for chunk in chunks:
+        if head < chunk.n_heads:
+            return chunk.single(head).double()
+        head -= chunk.n_heads
+    raise IndexError("There are fewer heads.")

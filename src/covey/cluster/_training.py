@@ -1,0 +1,119 @@
+"""What every method shares that trains a head on resident features: partners, batches, one loop, diagnostics."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from covey._torch import make_generator
+from covey.neighbors import nearest_neighbors
+from covey.types import FloatArray, IntArray, NeighborGraph, Progress
+
+
+def make_generators(random_state: Any, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    """Make a generator on the CPU for weights and, seeded by it, one on the device for batches."""
+    on_cpu = make_generator(random_state)
+    seed = int(torch.randint(2**31, (), generator=on_cpu))
+    return on_cpu, make_generator(seed, device)
+
+
+def partner_table(
+    X: FloatArray, neighbors: NeighborGraph | None, n_neighbors: int, *, include_self: bool, device: str
+) -> IntArray:
+    """Return the rows that may be drawn as partners of each row, (n, k); nearest first."""
+    n_rows = len(X)
+    n_wanted = min(n_neighbors, n_rows - 1)
+    own = np.arange(n_rows)[:, None]
+    if n_wanted == 0:
+        return own
+    if neighbors is None:
+        neighbors = nearest_neighbors(X, n_neighbors=n_wanted, device=device)
+    table = neighbors.indices[:, :n_wanted]
+    if len(table) != n_rows:
+        raise ValueError(
+            f"neighbors has {len(table)} rows, X has {n_rows}; they must describe the same rows in the same order."
+        )
+    return np.hstack([own, table[:, :-1]]) if include_self else table
+
+
+def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield batches of row numbers without end: epoch after epoch, each freshly shuffled, the ragged rest left out.
+
+    The rows live on the generator's device. `batch_size` must not exceed `n_rows`.
+    """
+    while True:
+        order = torch.randperm(n_rows, generator=generator, device=generator.device)
+        yield from order[: n_rows - n_rows % batch_size].split(batch_size)
+
+
+def adamw(modules: Iterable[nn.Module], *, weight_decay: float) -> torch.optim.AdamW:
+    """Make a fused AdamW that spares biases from weight decay; its rate is set at each step."""
+    named = [item for module in modules for item in module.named_parameters()]
+    decayed = [parameter for name, parameter in named if not name.endswith("bias")]
+    spared = [parameter for name, parameter in named if name.endswith("bias")]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, fused=True)
+
+
+def train(
+    backward: Callable[[Tensor, int], Tensor],
+    batches: Iterator[Tensor],
+    optimizer: torch.optim.Optimizer,
+    *,
+    n_steps: int,
+    steps_per_epoch: int,
+    rate_at: Callable[[int], float],
+    after_step: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Train for `n_steps` and return the mean losses of each epoch, shape (n_epochs, n_losses).
+
+    `backward(rows, step)` leaves gradients and returns detached losses (n_losses,). Nothing here waits for the device
+    before the end of an epoch.
+    """
+    history: list[Tensor] = []
+    total, n_summed = torch.zeros(()), 0
+    for step in range(n_steps):
+        optimizer.zero_grad(set_to_none=True)
+        losses = backward(next(batches), step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step)
+        optimizer.step()
+        after_step()
+        total, n_summed = (losses + total if n_summed else losses), n_summed + 1
+        if n_summed == steps_per_epoch or step + 1 == n_steps:
+            history.append(total / n_summed)
+            total, n_summed = torch.zeros(()), 0
+            if progress is not None:
+                progress("train", step + 1, n_steps)
+    return torch.stack(history)
+
+
+def diagnose_predictions(probabilities: FloatArray) -> dict[str, float]:
+    """Summarise how sure predictions (n, n_clusters) are and how evenly they use the clusters."""
+    n_rows, n_clusters = probabilities.shape
+    surest = probabilities.max(axis=1)
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=n_clusters) / n_rows
+    used = shares[shares > 0]
+    return {
+        "mean_max_probability": float(surest.mean(dtype=np.float64)),
+        "median_max_probability": float(np.median(surest)),
+        "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
+        "n_empty_clusters": int((shares == 0).sum()),
+    }
+
+
+def warn_if_collapsed(diagnostics: Mapping[str, float], n_clusters: int, *, advice: str) -> None:
+    """Warn if clusters stayed empty, with the method's advice."""
+    n_empty = int(diagnostics["n_empty_clusters"])
+    if n_empty:
+        warnings.warn(
+            f"{n_empty} of {n_clusters} clusters are empty, so only {n_clusters - n_empty} were found. {advice}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

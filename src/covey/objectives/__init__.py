@@ -1,0 +1,25 @@
+"""Losses as pure functions: tensors in, tensor out, the equation beside each.
+
+Start with `covey.objectives.temi`. Everything takes log-probabilities; nothing here keeps state or trains.
+"""
+
+from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
+from covey.objectives.scan import scan_loss
+from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
+from covey.objectives.temi import distilled_scan_loss, pair_weights, pointwise_mutual_information, temi_loss
+
+__all__ = [
+    "pointwise_mutual_information",
+    "pair_weights",
+    "temi_loss",
+    "distilled_scan_loss",
+    "scan_loss",
+    "scp_loss",
+    "view_cross_entropy",
+    "confidence_loss",
+    "balance_entropy",
+    "entropy",
+    "marginal_entropy",
+    "conditional_entropy",
+    "mean_log_probabilities",
+]
