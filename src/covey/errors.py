@@ -47,3 +47,7 @@ class ProjectError(CoveyError, RuntimeError):
 
 class ModelError(CoveyError, RuntimeError):
     """A model's weights are missing, damaged or of another kind."""
+
+
+class EngineError(CoveyError, RuntimeError):
+    """What runs the shards broke down."""
