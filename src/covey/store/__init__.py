@@ -22,6 +22,7 @@ from covey.store._tables import write_skipped, write_tables
 __all__ = [
     "Project",
     "FeatureStore",
+    "write_skipped",
     "write_tables",
     "write_skipped",
     "Ledger",

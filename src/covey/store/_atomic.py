@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and the words for a disk that refuses."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -76,11 +77,15 @@ def _make_folder(folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk; Windows knows no such wait for folders."""
-    if os.name == "nt" and path.is_dir():
+    """Wait until a file, or the entries of a folder, are on the disk; not every system can wait for a folder."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (is_folder and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(descriptor)

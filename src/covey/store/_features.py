@@ -254,8 +254,8 @@ class FeatureStore:
         digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
         path = self._folder(fingerprint) / f"rows-{digest}.npy"
         is_large = 4 * math.prod(shape) > self.max_memory_bytes
-        if is_large and path.exists() and (X := np.load(path, mmap_mode="r")).shape == shape:
-            return np.asarray(X)
+        if is_large and (X := _map_matrix(path, shape)) is not None:
+            return X
         blocks = [_rows(shard) for shard in shards]
         if len(blocks) == 1 and np.array_equal(order, np.arange(len(blocks[0]))):
             return blocks[0]
@@ -264,6 +264,15 @@ class FeatureStore:
         with disk_errors(f"The matrix of {shape[0]} rows of features {fingerprint}"):
             _write_matrix(path, blocks, order, shape)
         return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _map_matrix(path: Path, shape: tuple[int, int]) -> FloatArray | None:
+    """Map the matrix of an earlier `load`, None if there is no whole one."""
+    try:
+        X = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return np.asarray(X) if X.shape == shape and X.dtype == np.float32 else None
 
 
 def _rows(shard: Shard) -> FloatArray:

@@ -116,15 +116,13 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_imag
 """Step i takes a file from schema i to schema i + 1."""
 
 
-def open_database(path: Path, subject: str, *, create: bool) -> sqlite3.Connection:
+def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open the database of a project and bring it up to date, or say why that cannot be.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made too, if `create` allows it.
-    subject : str
-        What it is, for messages: ``"Project 'holiday.covey'"``.
     create : bool
         Whether a missing or empty file may become a project.
 
@@ -138,6 +136,7 @@ def open_database(path: Path, subject: str, *, create: bool) -> sqlite3.Connecti
     ProjectError
         If there is no project and none may be made, a newer covey has written it, or it cannot be read.
     """
+    subject = f"Project {str(path.parent)!r}"
     _check_folder(path, create=create)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from covey.types import NOISE, ClusterName, ClusterSummary, FloatArray, Partitio
 PROBABILITIES = "probabilities.safetensors"
 _INFO = """
     SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version
-    FROM partitions ORDER BY id"""
+    FROM partitions"""
 
 
 def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) -> None:
@@ -88,19 +88,18 @@ def add_partition(
 
 def read_infos(connection: sqlite3.Connection) -> list[PartitionInfo]:
     """Return what is known of all partitions, oldest first."""
-    return [_info(row) for row in connection.execute(_INFO)]
+    return [_info(row) for row in connection.execute(f"{_INFO} ORDER BY id")]
 
 
 def read_info(connection: sqlite3.Connection, partition_id: int | None, subject: str) -> PartitionInfo:
     """Return what is known of one partition, the latest if `partition_id` is None."""
-    infos = read_infos(connection)
-    chosen = infos[-1:] if partition_id is None else [info for info in infos if info.id == partition_id]
-    if not infos:
+    ids = [row[0] for row in connection.execute("SELECT id FROM partitions ORDER BY id")]
+    if not ids:
         raise ProjectError(f"{subject} has no partition yet; `covey cluster` makes one.")
-    if not chosen:
-        known = ", ".join(str(info.id) for info in infos)
-        raise ProjectError(f"{subject} has no partition {partition_id}; there are: {known}.")
-    return chosen[0]
+    if partition_id is not None and partition_id not in ids:
+        raise ProjectError(f"{subject} has no partition {partition_id}; there are: {', '.join(map(str, ids))}.")
+    chosen = ids[-1] if partition_id is None else partition_id
+    return _info(connection.execute(f"{_INFO} WHERE id = ?", (chosen,)).fetchone())
 
 
 def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> Partition:

@@ -23,8 +23,8 @@ _DATABASE = "project.sqlite"
 class Project:
     """A project folder; get one from `Project.open`, and close it, or use it in a ``with`` statement.
 
-    Reading needs no lock. Whoever writes holds `lock`, so that two runs cannot weave into each other; each writing
-    method is one transaction besides.
+    Reading needs no lock. Whoever writes holds `lock`, so that two runs do not weave into each other. An `image_id` or
+    `partition_id` that the project does not know is a `ProjectError` in each method that takes one.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Project:
         self.features = FeatureStore(root / "features")
         self.thumbnails = root / "thumbnails"
         self._connection = connection
-        self._subject = _subject(root)
+        self._subject = f"Project {str(root)!r}"
 
     @classmethod
     def open(cls, root: Path, *, create: bool = False) -> Self:
@@ -65,7 +65,7 @@ class Project:
             If there is no project and none may be made, a newer covey has written it, or it cannot be read.
         """
         root = Path(root)
-        return cls(root, open_database(root / _DATABASE, _subject(root), create=create))
+        return cls(root, open_database(root / _DATABASE, create=create))
 
     def close(self) -> None:
         """Close the database; the project cannot be used any more."""
@@ -84,11 +84,6 @@ class Project:
         """Hold the project for writing, and clear away what killed runs left half written.
 
         The lock is the operating system's: it ends with the process, however that ends.
-
-        Yields
-        ------
-        None
-            While it is held.
 
         Raises
         ------
@@ -133,7 +128,7 @@ class Project:
         Returns
         -------
         files : dict of Path to ImageFile
-            Paths that are gone and images that could not be extracted are among them.
+            Paths that are gone, and images that could not be extracted, are among them.
         """
         return {file.path: file for file in _inventory.read_files(self._connection)}
 
@@ -210,10 +205,10 @@ class Project:
     def path_of(self, image_id: str) -> Path:
         """Return the first present path of an image, or if it is gone the one where a scan saw it last.
 
-        Raises
-        ------
-        ProjectError
-            If the image is unknown.
+        Parameters
+        ----------
+        image_id : str
+            The image.
         """
         return Path(self._paths_of(image_id)[0])
 
@@ -222,10 +217,10 @@ class Project:
 
         Of an image that is gone it is the one where a scan saw it last.
 
-        Raises
-        ------
-        ProjectError
-            If the image is unknown.
+        Parameters
+        ----------
+        image_id : str
+            The image.
         """
         root = self._root
         return [_inventory.relative_path(path, root) for path in self._paths_of(image_id)]
@@ -277,11 +272,23 @@ class Project:
         return _partitions.read_infos(self._connection)
 
     def partition_info(self, partition_id: int | None = None) -> PartitionInfo:
-        """Return what is known of one partition, the latest if none is named; `ProjectError` if there is none."""
+        """Return what is known of one partition, without its rows.
+
+        Parameters
+        ----------
+        partition_id : int, optional
+            Which; the latest if not given.
+        """
         return _partitions.read_info(self._connection, partition_id, self._subject)
 
     def run_folder(self, partition_id: int) -> Path:
-        """Return the folder of a partition's tables, which need not exist yet; `ProjectError` if it is unknown."""
+        """Return the folder of a partition's tables, which need not exist yet.
+
+        Parameters
+        ----------
+        partition_id : int
+            Which.
+        """
         return self.root / "runs" / self.partition_info(partition_id).name
 
     def partition(self, partition_id: int) -> Partition:
@@ -300,13 +307,19 @@ class Project:
         Raises
         ------
         ProjectError
-            If there is none, or its file of probabilities is gone or damaged.
+            If its file of probabilities is gone or damaged.
         """
         info = self.partition_info(partition_id)
         return _partitions.read_partition(self._connection, info, self.root / "runs" / info.name)
 
     def clusters(self, partition_id: int) -> list[ClusterSummary]:
-        """Return the clusters of a partition by size, largest first; `ProjectError` if it is unknown."""
+        """Return the clusters of a partition by size, largest first.
+
+        Parameters
+        ----------
+        partition_id : int
+            Which.
+        """
         return _partitions.read_clusters(self._connection, self.partition_info(partition_id).id)
 
     def members(self, partition_id: int, label: int, *, offset: int = 0, limit: int | None = None) -> list[Member]:
@@ -328,9 +341,8 @@ class Project:
         members : list of Member
             Equally sure ones in the order of the partition's rows.
         """
-        return _partitions.read_members(
-            self._connection, partition_id, label, offset=offset, limit=limit, root=self._root
-        )
+        known = self.partition_info(partition_id).id
+        return _partitions.read_members(self._connection, known, label, offset=offset, limit=limit, root=self._root)
 
     def borderline(self, partition_id: int, *, limit: int = 200) -> list[Member]:
         """Return the least sure images of a partition.
@@ -347,7 +359,8 @@ class Project:
         members : list of Member
             Least sure first; images of `covey.types.NOISE` are left out.
         """
-        return _partitions.read_borderline(self._connection, partition_id, limit=limit, root=self._root)
+        known = self.partition_info(partition_id).id
+        return _partitions.read_borderline(self._connection, known, limit=limit, root=self._root)
 
     def feature_sets(self) -> list[FeatureSetInfo]:
         """Return the size of each feature set, by fingerprint."""
@@ -377,10 +390,6 @@ class Project:
         if image_id not in paths:
             raise ProjectError(f"{self._subject} knows no image {image_id!r}.")
         return paths[image_id]
-
-
-def _subject(root: Path) -> str:
-    return f"Project {str(root)!r}"
 
 
 def _size_of(folder: Path) -> int:

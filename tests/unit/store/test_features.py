@@ -113,6 +113,17 @@ def test_a_large_matrix_is_assembled_in_little_memory(
     assert peak < 3 * 2**20 < X.nbytes
 
 
+def test_a_damaged_matrix_is_assembled_anew(store: FeatureStore, X: FloatArray) -> None:
+    store.max_memory_bytes = 0
+    store.load("f00d", IDS[::-1])
+    (path,) = (store.root / "f00d").glob("rows-*")
+    whole = path.read_bytes()
+    for content in (b"", whole[:50], whole[:-1], whole.replace(b"(20, 6)", b"(6, 20)")):
+        path.write_bytes(content)
+        assert np.array_equal(store.load("f00d", IDS[::-1]).X, X[::-1])
+        assert path.read_bytes() == whole
+
+
 def test_asking_for_what_is_not_there(store: FeatureStore) -> None:
     with pytest.raises(ProjectError, match=r"2 of 3 images have no row in features f00d \(first: x\)"):
         store.load("f00d", ["x", "id3", "y"])

@@ -66,7 +66,8 @@ def test_what_is_known_of_partitions(filled: Project, ids: list[str], make_parti
     assert filled.partition_info(first).name == "001-kmeans"
     assert filled.partition_info(first).info == {"why": "größer", "curve": [1.0, None]}
     assert filled.run_folder(second) == filled.root / "runs" / "Zweiter Lauf"
-    for read in (filled.partition_info, filled.partition, filled.clusters, filled.run_folder):
+    readers = (filled.partition_info, filled.partition, filled.clusters, filled.run_folder, filled.borderline)
+    for read in (*readers, lambda partition_id: filled.members(partition_id, 0)):
         with pytest.raises(ProjectError, match="has no partition 9; there are: 1, 2"):
             read(9)
 
