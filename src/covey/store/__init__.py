@@ -24,7 +24,6 @@ __all__ = [
     "FeatureStore",
     "write_skipped",
     "write_tables",
-    "write_skipped",
     "Ledger",
     "PartitionInfo",
     "Member",
