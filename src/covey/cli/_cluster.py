@@ -67,7 +67,8 @@ def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
     names = ("recursive", "follow_symlinks", "include", "exclude")
     keywords = {
         "n_clusters": options["n_clusters"],
-        "k_range": (options["k_min"], options["k_max"]),
+        "k_min": options["k_min"],
+        "k_max": options["k_max"],
         "backbone": options["backbone"],
         "method": options["method"],
         "params": _options.parse_params(options["params"]),

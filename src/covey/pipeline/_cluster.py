@@ -69,7 +69,8 @@ def cluster_folder(
     output: Path,
     *,
     n_clusters: int | None = None,
-    candidates: Sequence[int] | None = None,
+    k_min: int | None = None,
+    k_max: int | None = None,
     backbone: str = DEFAULT_BACKBONE,
     method: str = DEFAULT_METHOD,
     params: Mapping[str, Any] | None = None,
@@ -89,8 +90,8 @@ def cluster_folder(
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
     n_clusters : int, optional
         Number of clusters; chosen by `covey.selection.select_n_clusters` if not given.
-    candidates : sequence of int, optional
-        The numbers to choose from.
+    k_min, k_max : int, optional
+        The fewest and the most clusters to choose from.
     backbone : str, default="efficientnet_lite2.in1k"
         A registered backbone.
     method : str, default="temi"
@@ -134,7 +135,7 @@ def cluster_folder(
         selection = None
         with _timed(seconds, "choose"):
             if n_clusters is None:
-                selection = select_n_clusters(features.X, candidates, random_state=random_state, progress=progress)
+                selection = select_n_clusters(features.X, k_min=k_min, k_max=k_max, random_state=random_state, progress=progress)
         with _timed(seconds, "cluster"):
             n_chosen = n_clusters or (selection.n_clusters if selection else 1)
             estimator = make_estimator(method, n_chosen, random_state=random_state, device=device, params=params)
