@@ -32,8 +32,8 @@ class Findings:
     n_links: int = 0
 
     def ordered_paths(self) -> list[Path]:
-        """Give the pictures in natural order."""
-        return sorted(self.paths, key=natural_key)
+        """Give the pictures in natural order; what has failed already is no more among them."""
+        return sorted(self.paths - self.failures.keys(), key=natural_key)
 
     def root(self) -> Path:
         """Give the deepest folder that holds all sources; the file system's own where they share none."""

@@ -49,7 +49,7 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
 
     Pictures more than six times as large are first averaged over whole blocks of pixels, down to no less than three
     times the target (Pillow's ``reducing_gap``). On 12-megapixel mosaics of photographs this takes a third of the time
-    and changes grey levels by 0.3 on average and by 4 at most (``benchmarks/``).
+    and changes grey levels by 0.3 on average and by 4 at most.
     """
     if image.mode != "RGB":
         raise ValueError(f"The picture has mode {image.mode!r}; it must be 'RGB', as read_image gives it.")

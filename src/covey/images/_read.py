@@ -139,12 +139,16 @@ def describe_kind(mode: int) -> str:
 def explain_os_error(error: Exception) -> ImageReadError:
     """Give what the operating system said about a path its code and its words."""
     error_number = getattr(error, "errno", None)
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or _words(error)
     if isinstance(error, PermissionError):
         return ImageReadError("ERROR_PERMISSION", f"no permission to read it: {reason}")
     if isinstance(error, (FileNotFoundError, NotADirectoryError, ValueError)) or error_number in _NOWHERE:
         return ImageReadError("ERROR_MISSING_FILE", f"there is no such file: {reason}")
     return ImageReadError("ERROR_CORRUPT_IMAGE", f"the file cannot be read: {reason}")
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__  # one line, whatever the decoder says
 
 
 @contextmanager
@@ -162,8 +166,7 @@ def _reading() -> Iterator[None]:
         except MemoryError as error:
             raise ImageReadError("ERROR_TOO_LARGE", "the picture needs more memory than there is") from error
         except Exception as error:  # a decoder may raise anything at all on broken bytes
-            detail = str(error) or type(error).__name__
-            raise ImageReadError("ERROR_CORRUPT_IMAGE", f"the picture cannot be decoded: {detail}") from error
+            raise ImageReadError("ERROR_CORRUPT_IMAGE", f"the picture cannot be decoded: {_words(error)}") from error
 
 
 class _PillowQuiet:

@@ -1,6 +1,8 @@
 """Pictures for the tests, all drawn here."""
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +65,17 @@ def spec() -> Callable[..., BackboneSpec]:
         )
 
     return _spec
+
+
+@pytest.fixture
+def chunked_png() -> Callable[..., bytes]:
+    """Build an RGB PNG from its header's numbers and its compressed rows, true or not."""
+
+    def _chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def _png(width: int, height: int, depth: int = 8, rows: bytes = b"") -> bytes:
+        header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+
+    return _png
