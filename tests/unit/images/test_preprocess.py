@@ -123,10 +123,10 @@ def test_wrong_values_are_the_callers_mistake(draw, spec):
 
 
 def test_decode_size_leaves_room_for_the_filter(spec):
-    assert decode_size(spec((224, 224), 0.875)) == (384, 384)
-    assert decode_size(spec((224, 224), 1.0), thumbnail_px=256) == (336, 336)
+    assert decode_size(spec((224, 224), 0.875)) == (320, 320)
+    assert decode_size(spec((224, 224), 1.0), thumbnail_px=256) == (280, 280)
     assert decode_size(spec((32, 32), 1.0), thumbnail_px=256) == (256, 256)
-    assert decode_size(spec((20, 40), 1.0)) == (60, 30)  # width, height
+    assert decode_size(spec((20, 40), 1.0)) == (50, 25)  # width, height
 
 
 @pytest.mark.parametrize("size", [(1200, 900), (900, 1200), (2000, 300)])
