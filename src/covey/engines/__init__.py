@@ -1,18 +1,13 @@
-"""Who runs the shards: this process, or a pool of processes. The work is the same function and gives the same files.
+"""Engines: who runs the shards of a long task.
 
-An engine is a function ``(function, shards, n_workers) -> iterator of results``; `ENGINES` maps names to engines, and
-installed packages add theirs (a cluster's scheduler, say) through the entry-point group ``covey.engines``.
+Start reading at `run_shards`. An engine is one function in one file, ``(function, shards, n_workers) -> iterator of
+results``; another one, on Ray actors for example, is one more file and one more row, or an installed package's entry
+point. Splitting a task over the machines of a cluster needs none: each machine runs every n-th shard of the plan.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
-
+from covey.engines._run import run_shards
+from covey.engines._threads import n_threads
 from covey.registry import Registry
-
-__all__ = ["ENGINES", "run_shards"]
-
-S = TypeVar("S")
-R = TypeVar("R")
 
 ENGINES = Registry(
     "engine",
@@ -23,34 +18,4 @@ ENGINES = Registry(
     },
 )
 
-
-def run_shards(
-    function: Callable[[S], R], shards: Sequence[S], *, engine: str = "inline", n_workers: int = 1
-) -> Iterator[R]:
-    """Apply a function to every shard.
-
-    Parameters
-    ----------
-    function : callable
-        Takes one shard. The pool engine pickles it once for each process.
-    shards : sequence
-        What it is applied to.
-    engine : str, default="inline"
-        A registered engine.
-    n_workers : int, default=1
-        Processes of the pool; the inline engine has no use for it.
-
-    Yields
-    ------
-    result : object
-        In the order in which shards are finished.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such engine.
-    EngineError
-        If a process of the pool died. An exception that `function` raises comes through as it is.
-    """
-    run: Callable[[Callable[[S], Any], Sequence[S], int], Iterator[Any]] = ENGINES[engine]
-    return run(function, shards, n_workers)
+__all__ = ["run_shards", "ENGINES", "n_threads"]

@@ -1,12 +1,21 @@
-"""One shard after another in this process."""
+"""The engine without workers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-S = TypeVar("S")
-R = TypeVar("R")
+Shard = TypeVar("Shard")
+Result = TypeVar("Result")
 
 
-def run_inline(function: Callable[[S], R], shards: Sequence[S], n_workers: int) -> Iterator[R]:  # noqa: ARG001  engines share one signature
-    """Run the shards one by one, in order, in this process."""
-    return map(function, shards)
+def run_inline(
+    function: Callable[[Shard], Result], shards: Iterable[Shard], *, n_workers: int | None = None
+) -> Iterator[Result]:
+    """Run shards here, one after the other; see `run_shards`. The function may have threads of its own."""
+    del n_workers
+    for shard in shards:
+        try:
+            result = function(shard)
+        except Exception as error:
+            error.add_note(f"in {shard}")
+            raise
+        yield result

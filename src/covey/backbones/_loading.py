@@ -1,0 +1,142 @@
+"""From a name to a model, and from a model to the fingerprint of its features."""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from covey.errors import InvalidValueError
+from covey.registry import Registry
+from covey.types import Backbone, BackboneSpec, ByteArray
+
+PREPROCESSING_VERSION: Final = 1
+"""Raised whenever `covey.images` begins to give other pixels for the same file and specification."""
+
+LOADERS = Registry(
+    "backbone loader",
+    "covey.backbone_loaders",
+    {
+        "efficientnet_lite": "covey.backbones._efficientnet:load_efficientnet_lite",
+        "color_histogram": "covey.backbones._color_histogram:load_color_histogram",
+        "random_patches": "covey.backbones._random_patches:load_random_patches",
+    },
+)
+
+_NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")
+
+
+def load_backbone(
+    name: str,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+    precision: str = "auto",
+    runtime: str = "auto",
+) -> Backbone:
+    """Load a registered backbone, ready to encode.
+
+    Parameters
+    ----------
+    name : str
+        A name of `BACKBONES`.
+    device : str, default="auto"
+        Where the network runs: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``. A backbone without a network computes on
+        the CPU whatever is said here.
+    weights : Path, optional
+        The weights file, where it is not to be taken from its installed package. It must be the very file that the
+        catalogue names: its hash is checked.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        ``"auto"`` is bfloat16 where the device has it in hardware.
+    runtime : str, default="auto"
+        What runs the network. ``"auto"`` takes the fastest installed one: on the CPU ``"openvino"``, else ``"torch"``.
+
+    Returns
+    -------
+    backbone : Backbone
+        It can be pickled; the copy loads itself anew.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such backbone.
+    ModelError
+        If the weights are missing, damaged or not those of this backbone.
+    InvalidValueError
+        If the device, precision or runtime is unknown or cannot be had for this backbone.
+    MissingExtraError
+        If the runtime that was asked for is not installed.
+    """
+    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
+
+    spec: BackboneSpec = BACKBONES[name]
+    load = LOADERS[spec.loader]
+    backbone: Backbone = load(spec, device=device, weights=weights, precision=precision, runtime=runtime)
+    return backbone
+
+
+@cache
+def reload_backbone(name: str, device: str, weights: Path | None, precision: str, runtime: str) -> Backbone:
+    """Load a backbone once in this process, however many pickled copies of it arrive with the shards."""
+    return load_backbone(name, device=device, weights=weights, precision=precision, runtime=runtime)
+
+
+def feature_fingerprint(spec: BackboneSpec, *, precision: str, runtime: str) -> str:
+    """Name the feature set that a backbone makes.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        Its row; the fields that change numbers count, licence and paper do not.
+    precision : str
+        In which the network computes.
+    runtime : str
+        What runs it.
+
+    Returns
+    -------
+    fingerprint : str
+        The name and 16 hexadecimal digits of a sha256: letters, digits, ``.``, ``_`` and ``-`` only.
+
+    Notes
+    -----
+    The runtime's version and the kind of processor are left out on purpose. They move the features by less than the
+    precision does (cosine above 0.999), and an update should not make a large collection be computed anew.
+    """
+    facts: dict[str, Any] = {field: getattr(spec, field) for field in _NUMBERS}
+    facts |= {"preprocessing": PREPROCESSING_VERSION, "precision": precision, "runtime": runtime}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', spec.name)}-{digest}"
+
+
+def check_pixels(pixels: ByteArray, spec: BackboneSpec) -> None:
+    """Refuse pixels that are not ``(b, h, w, 3)`` uint8 of the specification's size.
+
+    Raises
+    ------
+    ValueError
+        With what came and what is wanted.
+    """
+    wanted = (*spec.input_size, 3)
+    if pixels.dtype != "uint8" or pixels.ndim != 4 or pixels.shape[1:] != wanted:
+        raise ValueError(
+            f"pixels has shape {pixels.shape} and dtype {pixels.dtype}; {spec.name} takes (b, "
+            f"{', '.join(map(str, wanted))}) of dtype uint8: see covey.images.preprocess."
+        )
+
+
+def check_has_no_network(spec: BackboneSpec, *, weights: Path | None, precision: str, runtime: str) -> None:
+    """Refuse options that a backbone without weights has no use for.
+
+    Raises
+    ------
+    InvalidValueError
+        If a weights file, another precision than float32 or another runtime than NumPy is asked for.
+    """
+    if weights is not None:
+        raise InvalidValueError(f"{spec.name} has no weights; leave out the weights file {str(weights)!r}.")
+    if precision not in ("auto", "float32"):
+        raise InvalidValueError(f"{spec.name} computes in float32; precision {precision!r} cannot be had.")
+    if runtime not in ("auto", "numpy"):
+        raise InvalidValueError(f"{spec.name} runs in NumPy; runtime {runtime!r} cannot be had.")
