@@ -271,7 +271,7 @@ def _free_name(method: str, number: int, taken: set[str]) -> str:
 
 def _check_name(name: str, taken: set[str]) -> str:
     """Return the name of a run if it can be the name of a folder on any system and is free."""
-    if not re.fullmatch(r'[^\x00-\x1f<>:"/\\|?*.][^\x00-\x1f<>:"/\\|?*]{0,79}', name) or name[-1] in " .":
+    if not re.fullmatch(r'(?!\.)[^\x00-\x1f\ud800-\udfff<>:"/\\|?*]{1,80}', name) or name[-1] in " .":
         raise InvalidValueError(
             f"{name!r} cannot name a run, because its folder is called so: at most 80 characters, none of "
             '<>:"/\\|?*, no dot at the beginning or end.'

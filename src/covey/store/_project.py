@@ -261,7 +261,7 @@ class Project:
 
         Notes
         -----
-        1,000,000 images take 30 MB of the database; probabilities are a float32 file beside the tables.
+        1,000,000 images take 35 MB of the database; probabilities are a float32 file beside the tables.
         """
         _partitions.check_partition(partition, clusters)
         with disk_errors(f"{self._subject}: the partition"):

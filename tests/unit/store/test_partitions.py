@@ -126,7 +126,9 @@ def test_a_partition_stays_as_it_was(
     assert filled.members(partition_id, 0) == members, "images that are gone have their last path"
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a:b", "a\nb", "end.", "end ", "x" * 81, "a\\b", "nul\0"])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", ".hidden", "a:b", "a\nb", "end.", "end ", "x" * 81, "a\\b", "nul\0", "\udcff"]
+)
 def test_a_name_that_cannot_be_a_folders(filled: Project, ids: list[str], make_partition: Make, name: str) -> None:
     with pytest.raises(InvalidValueError, match="cannot name a run"):
         filled.add_partition(*make_partition(ids), name=name)
