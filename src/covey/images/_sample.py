@@ -30,9 +30,9 @@ def sample_images(out: Path) -> Path:
     Notes
     -----
     The digits are the test part of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), in
-    8 x 8 pixels of 17 grey levels. They get a margin of two of these, since backbones look at the centre alone, and are
-    scaled up smoothly, since backbones have learned from smooth pictures: k-means on EfficientNet-Lite0's features of
-    every fourth digit finds the ten with an accuracy of 0.70, where it is 0.53 without the margin and 0.35 with neither.
+    8 x 8 pixels of 17 grey levels. They get a margin of two of these, since backbones look at the centre alone, and
+    are scaled up smoothly, since backbones have learned from smooth pictures: k-means on EfficientNet-Lite0's features
+    of every fourth digit finds the ten with an accuracy of 0.70; it is 0.53 without the margin, 0.35 with neither.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, which a scan need not wait for
 
