@@ -64,11 +64,15 @@ class ColorHistogram:
         levels = (pixels // (256 // _LEVELS)).astype(np.int64)
         colours = levels @ np.array([_LEVELS**2, _LEVELS, 1])  # (b, h, w)
         n, height, width = colours.shape
-        cells = colours.reshape(n, 2, height // 2, 2, width // 2).transpose(0, 1, 3, 2, 4).reshape(n * 4, -1)
-        quarters = _histograms(cells).reshape(n, 4, -1)
+        cells = (
+            colours.reshape(n, 2, height // 2, 2, width // 2)
+            .transpose(0, 1, 3, 2, 4)
+            .reshape(n * 4, height * width // 4)
+        )
+        quarters = _histograms(cells).reshape(n, 4, _LEVELS**3)
         whole = quarters.sum(axis=1, keepdims=True)
         features = np.sqrt(np.concatenate([whole / whole.sum(-1, keepdims=True), quarters / (4 * cells.shape[1])], 1))
-        return np.asarray(features.reshape(n, -1), dtype=np.float32)
+        return np.asarray(features.reshape(n, 5 * _LEVELS**3), dtype=np.float32)
 
 
 def load_color_histogram(

@@ -14,7 +14,9 @@ N_EXACT: Final = 6
 """How many of the first convolutions stay in float32: the stem and the first two blocks.
 
 Their depthwise filters take differences of bright pixels, where the 8 bits of bfloat16 do not suffice: rounding the
-stem's output alone brings the cosine to float32 features down to 0.987, rounding all later outputs only to 0.9999.
+stem's output alone brings the worst cosine to float32 features down to 0.987, rounding all later outputs to 0.9999.
+Six cost 5 % of the time. Photographs then stay above 0.999 (0.9992 the worst of 320); drawn gradients without any noise
+go down to 0.998.
 """
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from covey._torch import matmul_dtype, resolve_device
-from covey.errors import InvalidValueError
-from covey.registry import require
+from covey.errors import InvalidValueError, MissingExtraError
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def resolve_runtime(spec: BackboneSpec, *, device: str, precision: str, runtime:
     if runtime == "openvino" or (runtime == "auto" and place.type == "cpu" and find_spec("openvino") is not None):
         if place.type != "cpu":
             raise InvalidValueError(f"OpenVINO runs {spec.name} on the CPU only; leave out device {device!r}.")
-        require("openvino", extra="openvino", for_=f"runtime 'openvino' of {spec.name}")
+        if find_spec("openvino") is None:
+            raise MissingExtraError(f"runtime 'openvino' of {spec.name} needs OpenVINO: pip install openvino")
         from covey.backbones._openvino import OpenVINONetwork  # noqa: PLC0415 - imported where it is installed only
 
         return Runtime("openvino", **words, build=partial(OpenVINONetwork, precision=words["precision"]))
