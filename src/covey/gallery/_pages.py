@@ -6,7 +6,6 @@ No HTML, no file and no database in here: a page is data, so that a static expor
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
 from covey.gallery._pager import Pager
@@ -78,10 +77,10 @@ class Links:
 
     def original(self, path: str) -> str:
         """Return the URL of a file from its path within the collection, or from an absolute path."""
-        if PurePosixPath(path).is_absolute():
-            return "file://" + path_url(path)
-        if PureWindowsPath(path).drive:
-            return "file:///" + path_url(path)
+        if path.startswith("/"):
+            return f"file://{path_url(path)}"
+        if path[1:3] == ":/":  # a drive of Windows
+            return f"file:///{path_url(path)}"
         return self.images + path_url(path)
 
     def page(self, url: str) -> str:

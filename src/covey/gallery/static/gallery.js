@@ -33,38 +33,32 @@
     setTheme(isSystems ? null : wanted);
   };
   setTheme(remembered());
+  root.classList.add("live"); // shows what only works with this script
+
+  // ---- pictures that are gone: the same stand-in as for those that never were; heard from the first one on
+
+  const draw = (name, attributes) => {
+    const shape = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const key in attributes) shape.setAttribute(key, attributes[key]);
+    return shape;
+  };
+  const words = (alt) => (alt ? { role: "img", "aria-label": `${alt} (no preview)` } : { "aria-hidden": "true" });
+  const standIn = (image) => {
+    const width = image.getAttribute("width"), height = image.getAttribute("height");
+    const blank = draw("svg", { class: "blank", viewBox: `0 0 ${width} ${height}`, width, height, ...words(image.alt) });
+    blank.append(draw("use", { href: "#blank", width: 48, height: 48, x: width / 2 - 24, y: height / 2 - 24 }));
+    image.replaceWith(blank);
+  };
+  document.addEventListener("error", (event) => {
+    if (event.target instanceof HTMLImageElement && event.target.closest("main")) standIn(event.target);
+  }, true);
 
   document.addEventListener("DOMContentLoaded", () => {
-    for (const element of $$(".tools, .toolbar")) element.hidden = false;
-
-    // ---- pictures that are gone: the same stand-in as for those that never were
-
-    const standIn = (image) => {
-      const blank = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-      const width = image.width || 256, height = image.height || 256;
-      blank.setAttribute("class", "blank");
-      blank.setAttribute("viewBox", `0 0 ${image.getAttribute("width")} ${image.getAttribute("height")}`);
-      blank.setAttribute("width", width);
-      blank.setAttribute("height", height);
-      blank.setAttribute("role", "img");
-      blank.setAttribute("aria-label", `${image.alt} (no preview)`);
-      for (const [name, value] of [["href", "#blank"], ["width", 48], ["height", 48],
-        ["x", image.getAttribute("width") / 2 - 24], ["y", image.getAttribute("height") / 2 - 24]]) use.setAttribute(name, value);
-      blank.append(use);
-      image.replaceWith(blank);
-    };
-    const fits = (image) => image.closest("main") && image.src;
-    for (const image of $$("main img")) if (image.complete && image.src && !image.naturalWidth && image.loading !== "lazy") standIn(image);
-    document.addEventListener("error", (event) => {
-      if (event.target instanceof HTMLImageElement && fits(event.target)) standIn(event.target);
-    }, true);
-
     // ---- the grid: one stop for Tab, arrows from picture to picture
 
     const all = $$("[data-item]");
     const shown = () => all.filter((item) => !item.closest("[hidden]"));
-    const box = (item) => (item.firstElementChild || item).getBoundingClientRect();
+    const box = (item) => item.parentElement.getBoundingClientRect();
     let current = null;
     const setCurrent = (item) => {
       if (current) current.tabIndex = -1;
@@ -80,7 +74,7 @@
     const focusItem = (item) => {
       if (!item) return;
       item.focus({ preventScroll: true });
-      (item.firstElementChild || item).scrollIntoView({ block: "nearest" });
+      item.parentElement.scrollIntoView({ block: "nearest" });
     };
     const hasFocus = () => current && document.activeElement === current;
     const step = (by) => {
@@ -91,14 +85,17 @@
       else turnPage(by, "focus");
     };
     const stepRow = (by) => {
-      const here = box(current);
-      const middle = here.left + here.width / 2;
-      const ahead = shown().filter((item) => by * (box(item).top - here.top) > here.height / 2);
-      if (!ahead.length) return;
-      const edge = by > 0 ? Math.min(...ahead.map((item) => box(item).top)) : Math.max(...ahead.map((item) => box(item).top));
-      const row = ahead.filter((item) => Math.abs(box(item).top - edge) < here.height / 2);
-      const off = (item) => Math.abs(box(item).left + box(item).width / 2 - middle);
-      focusItem(row.reduce((best, item) => (off(item) < off(best) ? item : best)));
+      const items = shown(), here = box(current), middle = here.left + here.width / 2;
+      let edge = null, nearest = null, least = Infinity;
+      for (let i = items.indexOf(current) + by; items[i]; i += by) {
+        const there = box(items[i]);
+        if (by * (there.top - here.top) <= here.height / 2) continue; // still this row
+        edge ??= there.top;
+        if (Math.abs(there.top - edge) > here.height / 2) break; // already the row after
+        const off = Math.abs(there.left + there.width / 2 - middle);
+        if (off < least) [nearest, least] = [items[i], off];
+      }
+      focusItem(nearest);
     };
     const follow = (selector, hash = "") => {
       const link = $(selector);
@@ -203,6 +200,10 @@
       if (next) show(next);
       else turnPage(by, "open");
     };
+    const shut = () => {
+      lightbox.close();
+      focusItem(current);
+    };
     if (lightbox) {
       document.addEventListener("click", (event) => {
         const item = event.target.closest("[data-item]");
@@ -212,9 +213,9 @@
       });
       $(".back", lightbox).addEventListener("click", () => turn(-1));
       $(".on", lightbox).addEventListener("click", () => turn(1));
-      $(".close", lightbox).addEventListener("click", () => lightbox.close());
-      $(".stage", lightbox).addEventListener("click", (event) => event.target.tagName === "IMG" || lightbox.close());
-      lightbox.addEventListener("close", () => focusItem(current));
+      $(".close", lightbox).addEventListener("click", shut);
+      $(".stage", lightbox).addEventListener("click", (event) => event.target.tagName === "IMG" || shut());
+      lightbox.addEventListener("cancel", () => setTimeout(() => focusItem(current))); // a phone's way back
     }
 
     // ---- help, theme, keys
@@ -229,7 +230,7 @@
     const everywhere = { t: turnTheme, "?": () => (help.open ? help.close() : help.showModal()) };
     const inLightbox = {
       ArrowRight: () => turn(1), j: () => turn(1), " ": () => turn(1), ArrowLeft: () => turn(-1), k: () => turn(-1),
-      Home: () => show(shown()[0]), End: () => show(shown().at(-1)),
+      Home: () => show(shown()[0]), End: () => show(shown().at(-1)), Escape: shut,
     };
     const onPage = {
       ArrowRight: () => step(1), j: () => step(1), ArrowLeft: () => step(-1), k: () => step(-1),
@@ -261,5 +262,8 @@
     const arrival = where === "first" ? $(".grid [data-item]") : where === "last" ? all.at(-1) : null;
     if (arrival && how === "focus") focusItem(arrival);
     if (arrival && how === "open" && lightbox) show(arrival);
+    if (arrival) {
+      try { history.replaceState(null, "", location.pathname); } catch { /* then a reload arrives here again */ }
+    }
   });
 })();

@@ -1,0 +1,60 @@
+import itertools
+
+import pytest
+
+from covey.gallery._curve import HEIGHT, WIDTH, read_curve
+
+SELECTION = {
+    "n_clusters": 8,
+    "criterion": "silhouette",
+    "reason": "its silhouette is the highest",
+    "candidates": [8, 2, 4, 16],
+    "scores": {"stability": [0.9, 1.0, None, 0.5], "silhouette": [0.4, 0.1, 0.3, 0.2]},
+}
+
+
+def test_candidates_rise_and_the_deciding_score_comes_first() -> None:
+    curve = read_curve(SELECTION)
+    assert curve is not None
+    assert curve.candidates == (2, 4, 8, 16)
+    assert [line.name for line in curve.lines] == ["silhouette", "stability"]
+    assert curve.scores == ((0.1, 1.0), (0.3, None), (0.4, 0.9), (0.2, 0.5))
+    assert curve.reason == SELECTION["reason"]
+
+
+def test_points_lie_where_the_scores_say() -> None:
+    curve = read_curve(SELECTION)
+    assert curve is not None
+    for line in curve.lines:
+        assert [point.n_clusters for point in line.points if point.is_chosen] == [8]
+        for one, other in itertools.combinations(line.points, 2):
+            assert (one.x < other.x) == (one.n_clusters < other.n_clusters)
+            assert (one.y > other.y) == (one.score < other.score)
+        assert all(0 <= point.x <= WIDTH and 0 <= point.y <= HEIGHT for point in line.points)
+        assert line.path.count(",") == len(line.points)
+    assert len(curve.lines[1].points) == 3  # the candidate without a stability is left out
+
+
+def test_numbers_below_the_axis_do_not_touch() -> None:
+    candidates = list(range(2, 101))
+    curve = read_curve({"n_clusters": 50, "candidates": candidates, "scores": [0.5] * 99})
+    assert curve is not None
+    ticks = [point for point in curve.lines[0].points if point.has_tick]
+    assert any(point.is_chosen for point in ticks)
+    assert all(after.x - before.x >= 40 for before, after in itertools.pairwise(ticks))
+    assert len({point.y for point in curve.lines[0].points}) == 1  # a flat line is drawn, not divided by nought
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        None,
+        {},
+        {"n_clusters": 3, "candidates": [3], "scores": [1.0]},
+        {"n_clusters": 3, "candidates": [2, 3], "scores": [1.0]},
+        {"n_clusters": 3, "candidates": [2, 3], "scores": [float("nan"), 1.0]},
+        {"n_clusters": 3, "candidates": [2, 3]},
+    ],
+)
+def test_without_evidence_there_is_no_curve(selection: dict[str, object] | None) -> None:
+    assert read_curve(selection) is None
