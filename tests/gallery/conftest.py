@@ -81,6 +81,8 @@ def _partition(ids: list[str]) -> tuple[Partition, list[ClusterSummary]]:
                 "n_clusters": 3,
                 "criterion": "silhouette",
                 "candidates": [2, 3, 4, 5],
+                "interval": [3, 4],
+                "reason": "3 clusters: silhouette 0.600.",
                 "scores": {"silhouette": [0.2, 0.6, 0.5, 0.4], "stability": [1.0, 0.9, 0.7, None]},
             },
         },

@@ -6,10 +6,15 @@ from covey.gallery._curve import HEIGHT, WIDTH, read_curve
 
 SELECTION = {
     "n_clusters": 8,
+    "interval": [4, 8],
     "criterion": "silhouette",
     "reason": "its silhouette is the highest",
     "candidates": [8, 2, 4, 16],
-    "scores": {"stability": [0.9, 1.0, None, 0.5], "silhouette": [0.4, 0.1, 0.3, 0.2]},
+    "scores": {
+        "stability": [0.9, 1.0, None, 0.5],
+        "silhouette": [0.4, 0.1, 0.3, 0.2],
+        "stability_std": [0.1, 0.0, None, 0.2],
+    },
 }
 
 
@@ -18,14 +23,19 @@ def test_candidates_rise_and_the_deciding_score_comes_first() -> None:
     assert curve is not None
     assert curve.candidates == (2, 4, 8, 16)
     assert [line.name for line in curve.lines] == ["silhouette", "stability"]
-    assert curve.scores == ((0.1, 1.0), (0.3, None), (0.4, 0.9), (0.2, 0.5))
-    assert curve.reason == SELECTION["reason"]
+    assert curve.scores == (
+        ((0.1, None), (1.0, 0.0)),
+        ((0.3, None), (None, None)),
+        ((0.4, None), (0.9, 0.1)),
+        ((0.2, None), (0.5, 0.2)),
+    )
 
 
 def test_points_lie_where_the_scores_say() -> None:
     curve = read_curve(SELECTION)
     assert curve is not None
     for line in curve.lines:
+        assert line.meaning
         assert [point.n_clusters for point in line.points if point.is_chosen] == [8]
         for one, other in itertools.combinations(line.points, 2):
             assert (one.x < other.x) == (one.n_clusters < other.n_clusters)
@@ -35,9 +45,45 @@ def test_points_lie_where_the_scores_say() -> None:
     assert len(curve.lines[1].points) == 3  # the candidate without a stability is left out
 
 
+def test_a_deviation_reaches_to_both_sides_and_stays_on_the_sheet() -> None:
+    curve = read_curve(SELECTION)
+    assert curve is not None
+    silhouette, stability = curve.lines
+    assert all(point.low is None and point.high is None for point in silhouette.points)
+    for point in stability.points:
+        assert point.low is not None
+        assert point.high is not None
+        assert HEIGHT >= point.low >= point.y >= point.high >= 0
+        assert point.low - point.y == pytest.approx(point.y - point.high, abs=0.11)
+    assert (stability.bottom, stability.top) == (pytest.approx(0.3), 1.0)
+
+
+def test_the_band_covers_what_does_nearly_as_well() -> None:
+    curve = read_curve(SELECTION)
+    assert curve is not None
+    assert curve.band is not None
+    inside = [point.n_clusters for point in curve.lines[0].points if curve.band[0] <= point.x <= curve.band[1]]
+    assert inside == [4, 8]
+    alone = read_curve({**SELECTION, "interval": [8, 8]})
+    assert alone is not None
+    assert alone.band is None
+
+
+def test_the_words_of_the_real_evidence_are_known() -> None:
+    from covey.selection import CRITERIA
+
+    scores = {"silhouette": [0.1, 0.2], "stability": [0.1, 0.2]}
+    for criterion in CRITERIA:
+        curve = read_curve(
+            {"n_clusters": 3, "criterion": criterion, "candidates": [2, 3], "scores": {criterion: [0.1, 0.2], **scores}}
+        )
+        assert curve is not None
+        assert all(line.meaning for line in curve.lines)
+
+
 def test_numbers_below_the_axis_do_not_touch() -> None:
     candidates = list(range(2, 101))
-    curve = read_curve({"n_clusters": 50, "candidates": candidates, "scores": [0.5] * 99})
+    curve = read_curve({"n_clusters": 50, "candidates": candidates, "scores": {"score": [0.5] * 99}})
     assert curve is not None
     ticks = [point for point in curve.lines[0].points if point.has_tick]
     assert any(point.is_chosen for point in ticks)
@@ -50,9 +96,9 @@ def test_numbers_below_the_axis_do_not_touch() -> None:
     [
         None,
         {},
-        {"n_clusters": 3, "candidates": [3], "scores": [1.0]},
-        {"n_clusters": 3, "candidates": [2, 3], "scores": [1.0]},
-        {"n_clusters": 3, "candidates": [2, 3], "scores": [float("nan"), 1.0]},
+        {"n_clusters": 1, "candidates": [1], "scores": {"score": [0.0]}},
+        {"n_clusters": 3, "candidates": [2, 3], "scores": {"score": [1.0]}},
+        {"n_clusters": 3, "candidates": [2, 3], "scores": {"score": [float("nan"), 1.0]}},
         {"n_clusters": 3, "candidates": [2, 3]},
     ],
 )

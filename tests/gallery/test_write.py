@@ -189,3 +189,19 @@ def test_pages_need_no_torch_and_no_server(collection, tmp_path: Path) -> None:
     arguments = [str(collection.root), str(collection.partition_id), str(tmp_path / "g")]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_picture_makes_a_gallery_that_says_why(numbers, tmp_path: Path) -> None:
+    reason = "1 cluster: 1 images with 1 distinct rows cannot be told apart."
+    selection = {
+        "n_clusters": 1,
+        "criterion": "stability",
+        "candidates": [1],
+        "scores": {"stability": [0.0]},
+        "reason": reason,
+    }
+    out = write_gallery(numbers(tmp_path, (1,), info={"selection": selection}), 1, tmp_path / "g").parent
+    text = (out / "about.html").read_text(encoding="utf-8")
+    assert reason in text
+    assert "was asked for" not in text
+    assert "1 picture in 1 cluster" in (out / "index.html").read_text(encoding="utf-8")

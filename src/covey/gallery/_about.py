@@ -53,8 +53,8 @@ TERMS = (
     ),
     Term(
         "Confidence",
-        "How clearly a picture belongs to its cluster rather than to the next best one: 1 is clear, 0 is a toss-up. "
-        "It is the program’s own opinion, not the chance that it is right.",
+        "How clearly a picture belongs to its cluster rather than to another: 1 is clear, and the lower, the nearer to "
+        "a toss-up. It is the program’s own opinion, not the chance that it is right.",
     ),
     Term(
         "Cohesion",
@@ -107,6 +107,8 @@ class AboutPage(Page):
         From the ledger.
     curve : Curve or None
         How the number of clusters was chosen.
+    reason : str
+        Why it was chosen, in words; empty if it was asked for.
     tables : sequence of FactTable
         Everything the run recorded.
     terms, caveats : sequence
@@ -119,6 +121,7 @@ class AboutPage(Page):
     n_found: int
     n_duplicates: int
     curve: "Curve | None"
+    reason: str
     tables: Sequence[FactTable]
     terms: Sequence[Term] = TERMS
     caveats: Sequence[str] = CAVEATS

@@ -15,10 +15,24 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 20, 18, 32
 LOG_SPAN = 8
 # Two numbers below the axis keep at least this distance.
 TICK_GAP = 40
+# A column of this name holds the standard deviation of the column before the suffix.
+SPREAD = "_std"
+
+# What the scores of `covey.selection` mean to a person.
+_MEANINGS = {
+    "silhouette": "how clearly the groups stand apart: 1 would be perfectly, 0 means that they touch",
+    "stability": "how surely the same groups come back when a fifth of the pictures is left out: 1 is every time",
+    "silhouette_stability": "both of the following at once, one multiplied by the other",
+}
+
+Column = tuple[float | None, ...]
 
 
 class CurvePoint(NamedTuple):
-    """One candidate: its number of clusters, its score, and where it is drawn."""
+    """One candidate: its number of clusters, its score, and where it is drawn.
+
+    `low` and `high` are the vertical ends of one standard deviation to each side; None where it is unknown.
+    """
 
     n_clusters: int
     score: float
@@ -26,6 +40,8 @@ class CurvePoint(NamedTuple):
     y: float
     is_chosen: bool
     has_tick: bool
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +50,19 @@ class CurveLine:
 
     Attributes
     ----------
-    name : str
-        What was measured.
+    name, meaning : str
+        What was measured, and what it says; the meaning may be empty.
     points : tuple of CurvePoint
         By rising number of clusters; a candidate without this score is left out.
-    low, high : float
+    bottom, top : float
         The scores at the ends of the vertical axis.
     """
 
     name: str
+    meaning: str
     points: tuple[CurvePoint, ...]
-    low: float
-    high: float
+    bottom: float
+    top: float
 
     @property
     def path(self) -> str:
@@ -63,25 +80,26 @@ class Curve:
         The number that was taken.
     criterion : str
         What decided.
-    reason : str
-        Why, in a sentence; may be empty.
     lines : tuple of CurveLine
         The deciding score first.
     candidates : tuple of int
         All numbers that were tried, rising.
-    scores : tuple of tuple of (float or None)
-        For each candidate the scores in the order of `lines`.
+    scores : tuple of tuple of (float or None, float or None)
+        For each candidate and line the score and its standard deviation.
+    band : tuple of float or None
+        Left and right end of the numbers that do nearly as well.
     """
 
     chosen: int
     criterion: str
-    reason: str
     lines: tuple[CurveLine, ...]
     candidates: tuple[int, ...]
-    scores: tuple[tuple[float | None, ...], ...]
+    scores: tuple[tuple[tuple[float | None, float | None], ...], ...]
+    band: tuple[float, float] | None = None
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
+    ceiling: int = TOP
     baseline: int = HEIGHT - BOTTOM
 
 
@@ -91,8 +109,8 @@ def read_curve(selection: Mapping[str, Any] | None) -> Curve | None:
     Parameters
     ----------
     selection : mapping or None
-        ``n_clusters`` (int), ``candidates`` (list of int), ``scores`` (list of float, or mapping of name to such a
-        list), and, if known, ``criterion`` and ``reason`` (str).
+        What `covey.selection.NClustersResult.to_dict` gives: ``n_clusters``, ``criterion``, ``candidates``, ``scores``
+        (name to one number for each candidate) and, optionally, ``interval``.
 
     Returns
     -------
@@ -101,62 +119,91 @@ def read_curve(selection: Mapping[str, Any] | None) -> Curve | None:
     """
     if not selection or len(selection.get("candidates") or ()) < 2:
         return None
-    criterion = readable(str(selection.get("criterion") or "score"))
-    columns = _columns(selection.get("scores"), criterion)
+    criterion = str(selection.get("criterion") or "score")
     order = sorted(range(len(selection["candidates"])), key=lambda i: int(selection["candidates"][i]))
     candidates = tuple(int(selection["candidates"][i]) for i in order)
-    ordered = {
+    columns = {
         name: tuple(_number(values[i]) for i in order)
-        for name, values in columns.items()
+        for name, values in (selection.get("scores") or {}).items()
         if len(values) == len(candidates)
     }
     chosen = int(selection["n_clusters"])
-    lines = {name: _draw(name, candidates, values, chosen) for name, values in ordered.items()}
+    nothing: Column = (None,) * len(candidates)
+    named = sorted((name for name in columns if not name.endswith(SPREAD)), key=lambda name: name != criterion)
+    pairs = {name: (columns[name], columns.get(name + SPREAD, nothing)) for name in named}
+    lines = {name: _draw(name, candidates, *pair, chosen) for name, pair in pairs.items()}
     drawn = {name: line for name, line in lines.items() if line is not None}
     if not drawn:
         return None
-    names = sorted(drawn, key=lambda name: name != criterion)
     return Curve(
         chosen=chosen,
-        criterion=criterion.replace("_", " "),
-        reason=readable(str(selection.get("reason") or "")),
-        lines=tuple(drawn[name] for name in names),
+        criterion=_words(criterion),
+        lines=tuple(drawn.values()),
         candidates=candidates,
-        scores=tuple(zip(*(ordered[name] for name in names), strict=True)),
+        scores=tuple(zip(*(tuple(zip(*pairs[name], strict=True)) for name in drawn), strict=True)),
+        band=_band(selection.get("interval"), candidates),
     )
 
 
-def _columns(scores: object, criterion: str) -> dict[str, Sequence[Any]]:
-    """Return every list of scores by its name."""
-    if isinstance(scores, Mapping):
-        return {readable(str(name)): values for name, values in scores.items() if isinstance(values, Sequence)}
-    return {criterion: scores} if isinstance(scores, Sequence) else {}
+def _words(name: str) -> str:
+    return readable(name).replace("_", " × " if name == "silhouette_stability" else " ")
 
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _draw(name: str, candidates: Sequence[int], values: Sequence[float | None], chosen: int) -> CurveLine | None:
-    """Place the scores of one criterion; None if fewer than two candidates have one."""
-    pairs = [(n_clusters, score) for n_clusters, score in zip(candidates, values, strict=True) if score is not None]
-    if len(pairs) < 2:
+def _band(interval: Sequence[int] | None, candidates: Sequence[int]) -> tuple[float, float] | None:
+    """Return the ends of an interval of more than one number, a little beyond its points."""
+    if not interval or interval[0] == interval[1]:
         return None
-    low, high = min(score for _, score in pairs), max(score for _, score in pairs)
-    # A flat line runs through the middle.
-    span = high - low or 1.0
-    bottom = low if high > low else low - 0.5
-    points: list[CurvePoint] = []
-    last_tick = -math.inf
-    chosen_x = _across(chosen, candidates)
-    for n_clusters, score in pairs:
+    return _across(interval[0], candidates) - 8, _across(interval[1], candidates) + 8
+
+
+def _draw(name: str, candidates: Sequence[int], scores: Column, spreads: Column, chosen: int) -> CurveLine | None:
+    """Place the scores of one column; None if fewer than two candidates have one."""
+    known = [
+        (n_clusters, score, spread)
+        for n_clusters, score, spread in zip(candidates, scores, spreads, strict=True)
+        if score is not None
+    ]
+    if len(known) < 2:
+        return None
+    bottom = min(score - (spread or 0) for _, score, spread in known)
+    top = max(score + (spread or 0) for _, score, spread in known)
+    if bottom == top:  # a flat line runs through the middle
+        bottom, top = bottom - 0.5, top + 0.5
+
+    def height(score: float) -> float:
+        return round(HEIGHT - BOTTOM - (score - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM), 1)
+
+    ticks = _ticks([n_clusters for n_clusters, _, _ in known], candidates, chosen)
+    points = [
+        CurvePoint(
+            n_clusters=n_clusters,
+            score=score,
+            x=_across(n_clusters, candidates),
+            y=height(score),
+            is_chosen=n_clusters == chosen,
+            has_tick=n_clusters in ticks,
+            low=height(score - spread) if spread is not None else None,
+            high=height(score + spread) if spread is not None else None,
+        )
+        for n_clusters, score, spread in known
+    ]
+    return CurveLine(_words(name), _MEANINGS.get(name, ""), tuple(points), bottom, top)
+
+
+def _ticks(known: Sequence[int], candidates: Sequence[int], chosen: int) -> set[int]:
+    """Return the numbers that are written below the axis: the chosen one, and others where there is room."""
+    ticks = {chosen}
+    last = -math.inf
+    for n_clusters in known:
         x = _across(n_clusters, candidates)
-        is_chosen = n_clusters == chosen
-        has_tick = is_chosen or (x - last_tick >= TICK_GAP and abs(x - chosen_x) >= TICK_GAP)
-        last_tick = x if has_tick else last_tick
-        y = round(HEIGHT - BOTTOM - (score - bottom) / span * (HEIGHT - TOP - BOTTOM), 1)
-        points.append(CurvePoint(n_clusters, score, x, y, is_chosen, has_tick))
-    return CurveLine(name.replace("_", " "), tuple(points), low, high)
+        if x - last >= TICK_GAP and abs(x - _across(chosen, candidates)) >= TICK_GAP:
+            ticks.add(n_clusters)
+            last = x
+    return ticks
 
 
 def _across(n_clusters: int, candidates: Sequence[int]) -> float:

@@ -267,6 +267,7 @@ def _skipped_url(number: int) -> str:
 
 def _about_page(walk: Walk) -> AboutPage:
     backbone = walk.info.info.get("backbone", "")
+    selection = walk.info.info.get("selection") or {}
     return AboutPage(
         url="about.html",
         site=walk.site,
@@ -275,7 +276,8 @@ def _about_page(walk: Walk) -> AboutPage:
         backbone=readable(str(backbone.get("name", "") if isinstance(backbone, dict) else backbone)),
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
-        curve=read_curve(walk.info.info.get("selection")),
+        curve=read_curve(selection),
+        reason=readable(str(selection.get("reason", ""))),
         tables=build_tables(walk.info, walk.ledger),
     )
 
