@@ -1,22 +1,32 @@
 """TEMI: clustering heads that learn from pairs of nearest neighbours."""
 
 import copy
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import Tensor
 
-from covey._arrays import iter_chunks
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
-from covey.cluster._checks import check_integer, check_n_clusters, check_real, fit_features, predict_features
+from covey.cluster._checks import check_n_clusters, fit_features, predict_features
+from covey.cluster._temi_checks import check_temi_parameters
 from covey.cluster._temi_presets import PRESETS
-from covey.cluster._temi_training import OBJECTIVES, Loss, Objective, SelfDistillation, chunk_heads, pick_head
+from covey.cluster._temi_training import (
+    OBJECTIVES,
+    Loss,
+    Objective,
+    SelfDistillation,
+    chunk_heads,
+    pick_head,
+    start_from_kmeans,
+)
 from covey.cluster._training import (
     adamw,
-    diagnose_predictions,
+    collect_predictions,
     iter_batches,
+    iter_probabilities,
     make_generators,
     partner_table,
     train,
@@ -26,7 +36,6 @@ from covey.errors import UnknownNameError
 from covey.nn import FeatureScaling, Schedule, StackedHeads, learning_rate_schedule
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
-_PREDICT_ROWS = 4096
 _IF_COLLAPSED = "Train longer (n_steps), lower beta towards 0.5, or ask for fewer clusters."
 
 
@@ -54,6 +63,8 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         Whether features are z-scored with the training set's mean and standard deviation.
     n_components : int or None, default=128
         Principal axes that the heads see; None for the features themselves.
+    init : {"kmeans", "random"}, default="kmeans"
+        How heads begin: each with the clusters of its own short k-means, as directions of its last layer; or at random.
     n_steps : int, default=1000
         Length of the training in steps.
     n_epochs : int or None, default=None
@@ -91,8 +102,8 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     ----------
     labels_ : ndarray of shape (n_samples,), dtype int64
         The most probable cluster of each training row.
-    probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32
-        Rows sum to 1.
+    probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
+        Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you want.
     best_head_ : int
         The head with the lowest loss.
     head_losses_ : ndarray of shape (n_heads,), dtype float32
@@ -147,6 +158,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         include_self: bool = False,
         standardize: bool = True,
         n_components: int | None = 128,
+        init: Literal["kmeans", "random"] = "kmeans",
         n_steps: int = 1000,
         n_epochs: int | None = None,
         batch_size: int = 512,
@@ -174,6 +186,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.include_self = include_self
         self.standardize = standardize
         self.n_components = n_components
+        self.init = init
         self.n_steps = n_steps
         self.n_epochs = n_epochs
         self.batch_size = batch_size
@@ -255,7 +268,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         """
         X = fit_features(self, X)
         n_clusters = check_n_clusters(self.n_clusters, len(X))
-        self._check_parameters()
+        check_temi_parameters(self.get_params())
         device = resolve_device(self.device)
         n_neighbors = min(self.n_neighbors, max(1, len(X) // n_clusters))
         partners = partner_table(X, neighbors, n_neighbors, include_self=self.include_self, device=self.device)
@@ -269,9 +282,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.loss_history_ = to_numpy(history)
         self._scaling = scaling
         self._head = pick_head(teachers, self.best_head_)
-        self.probabilities_ = self.predict_proba(X)
-        self.labels_ = self.probabilities_.argmax(axis=1)
-        self.diagnostics_ = diagnose_predictions(self.probabilities_)
+        self.labels_, self.probabilities_, self.diagnostics_ = collect_predictions(self._iter_probabilities(X), len(X))
         warn_if_collapsed(self.diagnostics_, n_clusters, advice=_IF_COLLAPSED)
         return self
 
@@ -296,17 +307,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         ValueError
             If the width differs from the training rows'.
         """
-        X = predict_features(self, X)
-        device = resolve_device(self.device)
-        if device.type == "mps":
-            device = torch.device("cpu")  # MPS has no float64
-        head = copy.deepcopy(self._head).to(device)
-        probabilities = np.empty((len(X), self._head.last_weight.shape[1]), dtype=np.float32)
-        with torch.no_grad():
-            for rows in iter_chunks(len(X), _PREDICT_ROWS):
-                log_p = head(self._scaling(to_tensor(X[rows], device).double()))[0]
-                probabilities[rows] = to_numpy(log_p.exp())
-        return probabilities
+        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
 
     def predict(self, X: Any) -> IntArray:
         """Label rows.
@@ -328,24 +329,12 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         ValueError
             If the width differs from the training rows'.
         """
-        labels: IntArray = self.predict_proba(X).argmax(axis=1)
-        return labels
+        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
 
-    def _check_parameters(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}.")
-        check_real("beta", self.beta, low=0.5, high=1.0, open_low=True)
-        for name in ("n_heads", "n_neighbors", "batch_size", "n_steps", "hidden_size", "bottleneck_size"):
-            check_integer(name, getattr(self, name), minimum=1)
-        for name in ("n_epochs", "n_components"):
-            if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), minimum=1)
-        for name in ("learning_rate", "temperature"):
-            check_real(name, getattr(self, name), open_low=True)
-        for name in ("weight_decay", "entropy_weight"):
-            check_real(name, getattr(self, name))
-        for name in ("warmup", "frozen_last_layer", "teacher_momentum", "prior_momentum"):
-            check_real(name, getattr(self, name), high=1.0)
+    def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
+        """Yield the probabilities of a chunk of rows after another."""
+        head = copy.deepcopy(self._head)
+        yield from iter_probabilities(lambda rows: head(self._scaling(rows))[0], head, X, self.device)
 
     def _train(
         self, X: Tensor, partners: Tensor, n_clusters: int, progress: Progress | None
@@ -357,21 +346,24 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         steps_per_epoch = len(X) // batch_size
         n_steps = self.n_steps if self.n_epochs is None else self.n_epochs * steps_per_epoch
         weight_generator, generator = make_generators(self.random_state, device)
+        students = [
+            StackedHeads(
+                n_heads,
+                X.shape[1],
+                n_clusters,
+                hidden_size=self.hidden_size,
+                bottleneck_size=self.bottleneck_size,
+                temperature=self.temperature,
+                weight_norm=self.weight_norm,
+                generator=weight_generator,
+                compute_dtype=dtype,
+            ).to(device)
+            for n_heads in chunk_heads(self.n_heads, 2 * batch_size * n_clusters, device)
+        ]
+        if self.init == "kmeans":
+            start_from_kmeans(students, X, n_clusters, weight_generator)
         distillation = SelfDistillation(
-            [
-                StackedHeads(
-                    n_heads,
-                    X.shape[1],
-                    n_clusters,
-                    hidden_size=self.hidden_size,
-                    bottleneck_size=self.bottleneck_size,
-                    temperature=self.temperature,
-                    weight_norm=self.weight_norm,
-                    generator=weight_generator,
-                    compute_dtype=dtype,
-                ).to(device)
-                for n_heads in chunk_heads(self.n_heads, 2 * batch_size * n_clusters, device)
-            ],
+            students,
             loss=Loss(self.objective, self.beta, self.entropy_weight),
             prior_momentum=self.prior_momentum,
         )

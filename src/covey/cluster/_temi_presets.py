@@ -12,6 +12,7 @@ _PAPER: Final = {  # section 4.1, table 10 and supplement C of arXiv:2303.17896
     "include_self": False,
     "standardize": True,  # "we standardize the features of all models"
     "n_components": None,
+    "init": "random",
     "n_epochs": 200,
     "batch_size": 512,
     "learning_rate": 1e-4,  # "base learning rate", for 256 rows

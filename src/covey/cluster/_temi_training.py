@@ -1,19 +1,26 @@
 """TEMI's training step: teacher heads weigh the pairs, student heads learn from them, the teacher follows."""
 
 import copy
+import warnings
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from covey._torch import to_numpy, to_tensor
+from covey.cluster._kmeans import KMeans
 from covey.nn import ClassPrior, StackedHeads, update_average
 from covey.objectives import distilled_scan_loss, pair_weights, temi_loss
+from covey.types import FloatArray, IntArray
 
 Objective = Literal["temi", "wpmi", "pmi", "scan"]
-OBJECTIVES: tuple[Objective, ...] = ("temi", "wpmi", "pmi", "scan")
 
 
 _MOST_ENTRIES = 2**27  # probabilities (heads × rows × clusters) in work at a time: 0.5 GiB a tensor
+_START_ROWS = 20_000  # of the k-means that heads begin with
+_START_ITERATIONS = 20
 _CPU_CHUNK = 4  # heads whose hidden layers (4 MiB each for 1,024 rows) stay in a CPU's cache: benchmarks/temi_speed.py
 
 
@@ -132,6 +139,25 @@ def chunk_heads(n_heads: int, n_entries: int, device: torch.device) -> list[int]
     """Split heads of `n_entries` probabilities a step into chunks that fit in memory or, on a CPU, in cache."""
     size = max(1, min(_CPU_CHUNK if device.type == "cpu" else n_heads, _MOST_ENTRIES // n_entries))
     return [min(size, n_heads - start) for start in range(0, n_heads, size)]
+
+
+def start_from_kmeans(students: list[StackedHeads], X: Tensor, n_clusters: int, generator: torch.Generator) -> None:
+    """Give each head clusters to begin with, each from its own draw of rows and k-means++ seeds."""
+    n_rows = min(len(X), max(_START_ROWS, 50 * n_clusters))
+    for student in students:
+        rows = torch.randperm(len(X), generator=generator)[:n_rows].to(X.device)
+        sample = X[rows].float()
+        seeds = torch.randint(2**31, (student.n_heads,), generator=generator).tolist()
+        labels = [_kmeans_labels(to_numpy(sample), n_clusters, seed, X.device) for seed in seeds]
+        student.start_from(sample, to_tensor(np.stack(labels), X.device))
+
+
+def _kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device) -> IntArray:
+    """Run k-means once, not to the end."""
+    kmeans = KMeans(n_clusters, n_init=1, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: said after training, if it matters
+        return kmeans.fit(X).labels_
 
 
 def pick_head(chunks: list[StackedHeads], head: int) -> StackedHeads:

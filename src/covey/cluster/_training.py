@@ -10,9 +10,13 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from covey._torch import make_generator
+from covey._arrays import iter_chunks
+from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
 from covey.neighbors import nearest_neighbors
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
+
+_PREDICT_ROWS = 4096
+_MOST_PROBABILITIES = 2**29  # kept after training: 2 GiB
 
 
 def make_generators(random_state: Any, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
@@ -94,11 +98,42 @@ def train(
     return torch.stack(history)
 
 
-def diagnose_predictions(probabilities: FloatArray) -> dict[str, float]:
-    """Summarise how sure predictions (n, n_clusters) are and how evenly they use the clusters."""
-    n_rows, n_clusters = probabilities.shape
-    surest = probabilities.max(axis=1)
-    shares = np.bincount(probabilities.argmax(axis=1), minlength=n_clusters) / n_rows
+def iter_probabilities(
+    log_probabilities: Callable[[Tensor], Tensor], head: nn.Module, X: FloatArray, device: str
+) -> Iterator[FloatArray]:
+    """Yield the probabilities (rows, n_clusters) of a chunk of rows after another.
+
+    In float64, so that a row's answer does not hang on the rows beside it. `head` is the module that
+    `log_probabilities` calls; it is moved to the device.
+    """
+    place = resolve_device(device)
+    if place.type == "mps":
+        place = torch.device("cpu")  # MPS has no float64
+    head.to(place, torch.float64)
+    for rows in iter_chunks(len(X), _PREDICT_ROWS):
+        with torch.no_grad():
+            log_p = log_probabilities(to_tensor(X[rows], place).double())
+        yield to_numpy(log_p.exp().float())
+
+
+def collect_predictions(
+    chunks: Iterable[FloatArray], n_rows: int
+) -> tuple[IntArray, FloatArray | None, dict[str, float]]:
+    """Gather labels, probabilities unless they are too large, and what they say of the training."""
+    labels, surest, kept = [], [], []
+    for p in chunks:
+        n_clusters = p.shape[1]
+        labels.append(p.argmax(axis=1))
+        surest.append(p.max(axis=1))
+        if n_rows * n_clusters <= _MOST_PROBABILITIES:
+            kept.append(p)
+    found = np.concatenate(labels)
+    return found, np.concatenate(kept) if kept else None, diagnose(found, np.concatenate(surest), n_clusters)
+
+
+def diagnose(labels: IntArray, surest: FloatArray, n_clusters: int) -> dict[str, float]:
+    """Summarise how sure predictions are (n,) and how evenly labels (n,) use the clusters."""
+    shares = np.bincount(labels, minlength=n_clusters) / len(labels)
     used = shares[shares > 0]
     return {
         "mean_max_probability": float(surest.mean(dtype=np.float64)),

@@ -92,15 +92,37 @@ class StackedHeads(nn.Module):
         log_p : Tensor of shape (n_heads, batch, n_clusters), dtype float32 (float64 for float64 weights)
             Log-softmax of the logits over the temperature; a transposed view.
         """
-        dtype = self.first_weight.dtype if self.first_weight.dtype == torch.float64 else self.compute_dtype
-        columns = x.to(dtype).T  # (D, batch)
-        hidden = (self.first_weight.to(dtype).flatten(0, 1) @ columns).view(self.n_heads, -1, len(x))
-        hidden = F.gelu(hidden.add_(self.first_bias.to(dtype)))  # (H, hidden, batch)
-        bottleneck = torch.bmm(self.second_weight.to(dtype), hidden).add_(self.second_bias.to(dtype))
+        bottleneck = self._bottleneck(x)
+        dtype = bottleneck.dtype
         square = (bottleneck * bottleneck).sum(dim=1, keepdim=True, dtype=self.first_weight.dtype)
         length = square.clamp(min=_SMALLEST).sqrt()  # (H, 1, batch)
         logits = torch.bmm(self._last_matrix().to(dtype), bottleneck).to(self.first_weight.dtype)  # (H, C, batch)
         return (logits / (self.temperature * length)).log_softmax(dim=1).transpose(1, 2)
+
+    def _bottleneck(self, x: Tensor) -> Tensor:
+        """Return what enters the last layer, before its normalisation: (H, bottleneck, batch)."""
+        dtype = self.first_weight.dtype if self.first_weight.dtype == torch.float64 else self.compute_dtype
+        columns = x.to(dtype).T  # (D, batch)
+        hidden = (self.first_weight.to(dtype).flatten(0, 1) @ columns).view(self.n_heads, -1, len(x))
+        hidden = F.gelu(hidden.add_(self.first_bias.to(dtype)))  # (H, hidden, batch)
+        return torch.bmm(self.second_weight.to(dtype), hidden).add_(self.second_bias.to(dtype))
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor, labels: Tensor) -> None:
+        """Let each head begin with given clusters: the rows of its last layer become their mean directions.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Features.
+        labels : Tensor of shape (n_heads, batch), dtype int64
+            For each head, the cluster of each row. A cluster without rows keeps its drawn direction.
+        """
+        directions = F.normalize(self._bottleneck(x).float(), dim=1)  # (H, bottleneck, batch)
+        for weight, z, own in zip(self.last_weight, directions, labels, strict=True):
+            means = torch.zeros_like(weight).index_add_(0, own, z.T.to(weight.dtype))
+            is_met = torch.bincount(own, minlength=len(weight)) > 0
+            weight[is_met] = F.normalize(means[is_met], dim=1)
 
     def _last_matrix(self) -> Tensor:
         """Return the last layer's weights (H, C, bottleneck), normed if asked."""

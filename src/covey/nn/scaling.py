@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,8 +62,9 @@ class FeatureScaling(NamedTuple):
         if not rotate:
             return scaling
         Z = scaling(X.float() if X.dtype != torch.float64 else X)  # (n, n_features)
-        _, axes = torch.linalg.eigh((Z.T @ Z).double().cpu() / n_rows)  # ascending eigenvalues
-        return scaling._replace(axes=_fix_signs(axes.flip(1)[:, :n_components]))
+        # NumPy's LAPACK: torch's (MKL) fails to converge where many dimensions are constant.
+        _, axes = np.linalg.eigh((Z.T @ Z).double().cpu().numpy() / n_rows)  # ascending eigenvalues
+        return scaling._replace(axes=_fix_signs(torch.from_numpy(axes).flip(1)[:, :n_components]))
 
     def __call__(self, X: Tensor) -> Tensor:
         """Map rows; the result has the dtype and device of `X`."""
