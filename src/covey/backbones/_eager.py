@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -46,7 +47,11 @@ class TorchNetwork:
     @torch.inference_mode()
     def __call__(self, pixels: ByteArray) -> FloatArray:
         """Turn pixels ``(b, h, w, 3)`` uint8 into pooled features ``(b, n_features)`` float32."""
-        x = (to_tensor(pixels, self._device).float() - self._mean) / self._std
+        return to_numpy(self.forward(to_tensor(np.ascontiguousarray(pixels), self._device)))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Compute the same on tensors."""
+        x = (pixels.float() - self._mean) / self._std
         x = x.permute(0, 3, 1, 2)  # (b, 3, h, w), channels last in memory
         inputs = []
         for conv, weight, bias in self._layers:
@@ -56,7 +61,7 @@ class TorchNetwork:
                 x = x.clamp_(0, 6)
             if conv.skip_from is not None:
                 x = x + inputs[conv.skip_from]
-        return to_numpy(x.float().mean(dim=(2, 3)))
+        return x.float().mean(dim=(2, 3))
 
 
 def _pad_same(x: torch.Tensor, conv: "ConvSpec") -> torch.Tensor:
