@@ -14,7 +14,6 @@ from covey.cluster._checks import check_n_clusters, fit_features, predict_featur
 from covey.cluster._temi_checks import check_temi_parameters
 from covey.cluster._temi_presets import PRESETS
 from covey.cluster._temi_training import (
-    OBJECTIVES,
     Loss,
     Objective,
     SelfDistillation,
