@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from covey._torch import to_numpy, to_tensor
 from covey.backbones._rounding import N_EXACT, round_for_bfloat16
+from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class TorchNetwork:
     def __init__(
         self, layers: "Sequence[ConvLayer]", spec: BackboneSpec, *, device: torch.device, dtype: torch.dtype
     ) -> None:
+        if n_threads() < torch.get_num_threads():  # in a worker of a pool, which has a share of the processors
+            torch.set_num_threads(n_threads())
         is_rounded = dtype == torch.bfloat16
         weights = round_for_bfloat16(layers) if is_rounded else [layer.weight for layer in layers]
         self._device = device

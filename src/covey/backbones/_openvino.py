@@ -105,9 +105,11 @@ class OpenVINONetwork:
         with self._lock:
             queue = self._queues[0]
             queue.set_callback(keep)
-            for rows, group in groups:
-                queue.start_async({0: group}, rows, share_inputs=True)
-            queue.wait_all()
+            try:
+                for rows, group in groups:
+                    queue.start_async({0: group}, rows, share_inputs=True)
+            finally:  # after an interrupt too: the groups must outlive the inference that reads them
+                queue.wait_all()
         return features
 
 

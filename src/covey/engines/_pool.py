@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
@@ -46,12 +47,12 @@ def run_pool(
     """
     n_workers = n_workers or n_threads()
     waiting = iter(shards)
+    first = list(islice(waiting, n_workers))
     workers: list[_Worker[Shard]] = []
     try:
-        for shard in waiting:
-            workers.append(_start(function, shard, max(1, n_threads() // n_workers)))
-            if len(workers) == n_workers:
-                break
+        workers.extend(_start(function, max(1, n_threads() // n_workers)) for _ in first)
+        for worker, shard in zip(workers, first, strict=True):
+            _give(worker, shard)
         while busy := [worker for worker in workers if worker.shard is not None]:
             for ready in wait([worker.pipe for worker in busy]):
                 worker = next(worker for worker in busy if worker.pipe is ready)
@@ -62,16 +63,14 @@ def run_pool(
         _stop(workers)
 
 
-def _start(function: Callable[[Shard], Any], shard: Shard, share: int) -> _Worker[Shard]:
-    """Start a worker with its first shard."""
+def _start(function: Callable[[Shard], Any], share: int) -> _Worker[Shard]:
+    """Start a worker; all of them come up side by side before the first gets a shard."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(function, theirs, os.getpid(), share), daemon=True)
     process.start()
     theirs.close()  # so that the pipe ends when the process does
-    worker: _Worker[Shard] = _Worker(process, ours)
-    _give(worker, shard)
-    return worker
+    return _Worker(process, ours)
 
 
 def _give(worker: _Worker[Shard], shard: Shard | None) -> None:
