@@ -54,7 +54,8 @@ TERMS = (
     Term(
         "Confidence",
         "How clearly a picture belongs to its cluster rather than to another: 1 is clear, and the lower, the nearer to "
-        "a toss-up. It is the program’s own opinion, not the chance that it is right.",
+        "a toss-up. It is the program’s own opinion, not the chance that it is right, and methods count differently: "
+        "compare it within one run only.",
     ),
     Term(
         "Cohesion",

@@ -36,7 +36,8 @@ __all__ = ["Walk", "count_gallery_pages", "gallery_pages", "plan_walk"]
 
 # Members are fetched this many pages at a time: a database counts through all rows before an offset.
 PAGES_PER_FETCH = 50
-N_UNSURE = 200
+# A tenth of the images is shown as unsure, within these bounds.
+FEWEST_UNSURE, MOST_UNSURE = 12, 200
 SKIPPED_PER_PAGE = 1000
 # From this many clusters on, a card shows fewer pictures, so that the first page stays light.
 MANY_CLUSTERS = 1000
@@ -119,7 +120,8 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
     info = project.partition_info(partition_id)
     ledger = project.ledger()
     summaries = _with_noise(project, info, project.clusters(partition_id))
-    unsure = project.borderline(partition_id, limit=N_UNSURE) if len(summaries) > 1 else []
+    n_unsure = min(max(info.n_images // 10, FEWEST_UNSURE), MOST_UNSURE)
+    unsure = project.borderline(partition_id, limit=n_unsure) if len(summaries) > 1 else []
     site = Site(
         title=readable(project.root.resolve().name.removesuffix(".covey")) or "Pictures",
         date=date_in_words(info.created_at),
