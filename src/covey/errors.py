@@ -40,6 +40,10 @@ class ImageReadError(CoveyError, OSError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Let it travel between processes, code and message."""
+        return type(self), (self.code, str(self))
+
 
 class ProjectError(CoveyError, RuntimeError):
     """A project folder cannot be opened, is in use, or does not hold what was asked for."""

@@ -254,7 +254,7 @@ def scan_sources(
             f"not be read, and {report.n_other} other files are no pictures.{reasons}"
         )
     project = project or _enter_locked(stack, output)
-    project.record_scan(report.records, report.files, report.failures, report.root)
+    project.record_scan(report.records, report.files, report.failures, report.root, sources=sources)
     return project
 
 
