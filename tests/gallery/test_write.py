@@ -175,7 +175,7 @@ def test_pages_stream_and_memory_does_not_grow_with_the_collection(numbers, tmp_
             assert all(limit is not None and limit <= 250 for limit in project.asked)
 
     peak(10)  # compile the templates
-    assert peak(2500) < 1.2 * peak(500)
+    assert peak(2500) < 1.5 * peak(500)  # all at once would be five times as much
 
 
 def test_pages_need_no_torch_and_no_server(collection, tmp_path: Path) -> None:
