@@ -192,6 +192,7 @@ def process_shard(task: ShardTask, *, n_readers: int | None = None, progress: Pr
 
 
 def _check_at_least_one(**numbers: int | None) -> None:
+    """Refuse a number that is given and below 1."""
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise InvalidValueError(f"{name} is {number}; it must be at least 1.")
@@ -255,6 +256,7 @@ def _read(record: ImageRecord, spec: BackboneSpec, thumbnails: Path | None) -> B
 
 
 def _keep_thumbnail(image: "Image", path: Path) -> None:
+    """Write a thumbnail, or say that the disk refuses."""
     try:
         write_thumbnail(image, path, size_px=_THUMBNAIL_PX)
     except OSError as error:
@@ -265,6 +267,7 @@ def _keep_thumbnail(image: "Image", path: Path) -> None:
 
 
 def _n_bytes(path: Path) -> int:
+    """Return a file's size, or 0 if it cannot be known."""
     try:
         return path.stat().st_size
     except OSError:

@@ -105,6 +105,7 @@ def check_shapes(weights: Mapping[str, FloatArray], expected: Mapping[str, tuple
 
 
 def _check_hash(data: bytes, path: Path, spec: BackboneSpec) -> None:
+    """Refuse bytes that are not those the specification names."""
     digest = hashlib.sha256(data).hexdigest()
     if spec.sha256 and digest != spec.sha256:
         requirement = spec.weights.partition(":")[0]

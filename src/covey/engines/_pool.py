@@ -96,6 +96,7 @@ def _receive(worker: _Worker[Any]) -> Any:
 
 
 def _death(worker: _Worker[Any]) -> RuntimeError:
+    """Put a worker's end into words."""
     worker.process.join(_PATIENCE_S)
     return RuntimeError(
         f"The process that worked on {worker.shard} died with exit code {worker.process.exitcode} "
