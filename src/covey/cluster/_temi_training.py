@@ -142,13 +142,14 @@ def chunk_heads(n_heads: int, n_entries: int, device: torch.device) -> list[int]
 
 
 def start_from_kmeans(students: list[StackedHeads], X: Tensor, n_clusters: int, generator: torch.Generator) -> None:
-    """Give each head clusters to begin with, each from its own draw of rows and k-means++ seeds."""
+    """Give each head clusters to begin with: those of a short k-means with seeds of its own, on one draw of rows."""
     n_rows = min(len(X), max(_START_ROWS, 50 * n_clusters))
+    rows = torch.randperm(len(X), generator=generator)[:n_rows].to(X.device)
+    sample = X[rows].float()
+    n_heads = sum(student.n_heads for student in students)
+    seeds = iter(torch.randint(2**31, (n_heads,), generator=generator).tolist())
     for student in students:
-        rows = torch.randperm(len(X), generator=generator)[:n_rows].to(X.device)
-        sample = X[rows].float()
-        seeds = torch.randint(2**31, (student.n_heads,), generator=generator).tolist()
-        labels = [_kmeans_labels(to_numpy(sample), n_clusters, seed, X.device) for seed in seeds]
+        labels = [_kmeans_labels(to_numpy(sample), n_clusters, next(seeds), X.device) for _ in range(student.n_heads)]
         student.start_from(sample, to_tensor(np.stack(labels), X.device))
 
 
