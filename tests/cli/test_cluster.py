@@ -163,10 +163,12 @@ def test_a_project_inside_the_source_is_refused(picture_folder: Path, inside: st
     assert len(list(picture_folder.iterdir())) == 24
 
 
-def test_the_default_project_bears_the_source_s_name(picture_folder: Path, tmp_path: Path) -> None:
-    with CliRunner().isolated_filesystem(tmp_path) as folder:
-        assert run("cluster", picture_folder, "-k", 2, *QUICK).exit_code == 0
-        assert (Path(folder) / "pictures.covey" / "project.sqlite").is_file()
+def test_the_default_project_bears_the_source_s_name(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("cluster", picture_folder, "-k", 2, *QUICK).exit_code == 0
+    assert (tmp_path / "pictures.covey" / "project.sqlite").is_file()
 
 
 def test_a_manifest_from_standard_input(picture_folder: Path, project: Path) -> None:
@@ -230,9 +232,7 @@ def test_a_project_from_the_future(picture_folder: Path, project: Path) -> None:
 
     run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK)
     with sqlite3.connect(project / "project.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 999")
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%migrations%'").fetchall():
-            connection.execute(f"UPDATE {table} SET version = 999")  # noqa: S608  the name comes from the schema
+        connection.execute("UPDATE migrations SET version = 999 WHERE version = (SELECT max(version) FROM migrations)")
     connection.close()
     result = run("cluster", picture_folder, "-o", project, *QUICK)
     assert result.exit_code == 1

@@ -18,27 +18,29 @@ def list_items(kind: str, as_json: bool) -> None:
     if as_json:
         echo_json(rows)
     elif rows:
-        echo_table([row.values() for row in map(tuple_values, rows)], tuple(rows[0]))
+        echo_table([list(_readable(row).values()) for row in rows], tuple(rows[0]))
 
 
-def tuple_values(row: dict[str, object]) -> dict[str, object]:
-    """Return a row whose tuples read as words."""
-    return {name: " x ".join(map(str, v)) if isinstance(v, tuple) else v for name, v in row.items()}
+def _readable(row: dict[str, object]) -> dict[str, object]:
+    """Write tuples as a person would."""
+    return {name: ", ".join(map(str, v)) if isinstance(v, tuple) else v for name, v in row.items()}
 
 
 def _rows(kind: str) -> list[dict[str, object]]:
     if kind == "backbones":
         from covey.backbones import BACKBONES
 
-        keys = ("name", "n_features", "input_size", "license", "pretraining")
-        return [{key: getattr(spec, key) for key in keys} for spec in BACKBONES.values()]
+        return _columns(BACKBONES, ("name", "n_features", "input_size", "license", "pretraining"))
     if kind == "metrics":
         from covey.metrics import METRICS
 
-        keys = ("name", "range", "larger_is_better", "needs")
-        return [{key: getattr(spec, key) for key in keys} for spec in METRICS.values()]
+        return _columns(METRICS, ("name", "range", "larger_is_better", "needs"))
     items = _registry(kind).items()
     return [{"name": name, "what": (inspect.getdoc(item) or "").partition("\n")[0]} for name, item in items]
+
+
+def _columns(registry: Mapping[str, Any], keys: tuple[str, ...]) -> list[dict[str, object]]:
+    return [{key: getattr(spec, key) for key in keys} for spec in registry.values()]
 
 
 def _registry(kind: str) -> Mapping[str, Any]:

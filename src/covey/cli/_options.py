@@ -15,7 +15,7 @@ _PATH = click.Path(path_type=Path)
 _SOURCE = click.Path(path_type=Path, exists=True, allow_dash=True)
 
 
-class AutoInt(click.ParamType):
+class AutoInt(click.ParamType[int | None]):
     """A whole number from `minimum`, or the word ``auto`` (None)."""
 
     name = "N|auto"

@@ -3,16 +3,12 @@
 from covey.pipeline._cluster import (
     DEFAULT_BACKBONE,
     DEFAULT_METHOD,
-    METHOD_PARAMS,
     RunResult,
-    check_output,
     cluster_folder,
     embed_folder,
-    embed_images,
-    make_estimator,
-    scan_sources,
 )
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+from covey.pipeline._stages import METHOD_PARAMS, check_output, embed_images, make_estimator, scan_sources
 
 __all__ = [
     "DEFAULT_BACKBONE",

@@ -107,13 +107,13 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
         If no image of the partition has a label, or all have the same one.
     """
     partition = project.partition(partition_id)
-    paths = [[project.relative_path(path) for path in project.paths_of(image_id)] for image_id in partition.ids]
-    found = [_classes_of(names, labels) for names in paths]
+    paths = project.paths()
+    found = [_classes_of(paths.get(image_id, []), labels) for image_id in partition.ids]
     rows = [row for row, classes in enumerate(found) if len(classes) == 1]
     if not rows:
         raise InvalidValueError(
             f"None of the {len(found)} images has a label; file names must be as in assignments.csv, "
-            f"for example {paths[0][0]!r}."
+            f"for example {next(iter(paths.values()))[0]!r}."
         )
     names, labels_true = np.unique([next(iter(found[row])) for row in rows], return_inverse=True)
     if len(names) < 2:

@@ -1,0 +1,229 @@
+"""The stages of the walk, each a function that can be called alone."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from covey.cluster import CLUSTERERS
+from covey.engines import ENGINES
+from covey.errors import InvalidValueError, ProjectError
+from covey.extract import ExtractReport, extract_features
+from covey.images import scan_images
+from covey.store import Project
+from covey.types import Backbone, Features, FloatArray, Progress
+
+N_REASONS = 3  # unreadable files that an error names
+
+# What a method gets from the walk beyond its constructor's defaults. The direction of a pretrained feature carries
+# what the network knows, its length mostly contrast, so k-means runs on the sphere.
+METHOD_PARAMS: Mapping[str, Mapping[str, Any]] = {"kmeans": {"spherical": True}}
+
+
+def check_output(sources: Sequence[Path], output: Path) -> None:
+    """Refuse a project folder inside a source, where the next scan would find its thumbnails.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        What will be scanned.
+    output : Path
+        The project folder, which need not exist.
+
+    Raises
+    ------
+    ProjectError
+        If `output` is a source or lies inside one.
+    """
+    target = output.resolve()
+    for source in sources:
+        if source.is_dir() and target.is_relative_to(source.resolve()):
+            beside = source.resolve().parent / f"{source.resolve().name}.covey"
+            raise ProjectError(
+                f"The project folder {str(output)!r} lies inside the source {str(source)!r}, where the next scan would "
+                f"find its thumbnails; choose one elsewhere, for example -o {str(beside)!r}."
+            )
+
+
+def scan_sources(
+    stack: ExitStack, sources: Sequence[Path], output: Path, *, progress: Progress | None = None, **options: Any
+) -> Project:
+    """Scan the sources into a project, which is made only if there is a picture to put into it.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Closes and unlocks the project at its end.
+    sources : sequence of Path
+        Folders, picture files or manifests.
+    output : Path
+        The project folder. Files that an existing project knows and that did not change are not read again.
+    progress : Progress, optional
+        Told after each file.
+    **options
+        Keywords of `covey.images.scan_images`.
+
+    Returns
+    -------
+    project : Project
+        Open and locked.
+
+    Raises
+    ------
+    ProjectError
+        If there is not one picture that can be read, or another run holds the project.
+    """
+    project = None
+    if output.exists() and any(output.iterdir()):
+        project = _enter_locked(stack, output)
+        options = {**options, "known": project.known_files(), "sizes": project.known_sizes()}
+    report = scan_images(sources, progress=progress, **options)
+    if not report.records:
+        reasons = "".join(f"\n  {failure.path}: {failure.message}" for failure in report.failures[:N_REASONS])
+        raise ProjectError(
+            f"No picture to cluster in {', '.join(str(source) for source in sources)}: {len(report.failures)} could "
+            f"not be read, and {report.n_other} other files are no pictures.{reasons}"
+        )
+    project = project or _enter_locked(stack, output)
+    project.record_scan(report.records, report.files, report.failures, report.root, sources=sources)
+    return project
+
+
+def _enter_locked(stack: ExitStack, output: Path) -> Project:
+    project = stack.enter_context(Project.open(output, create=True))
+    stack.enter_context(project.lock())
+    return project
+
+
+def embed_images(
+    project: Project, backbone: Backbone, *, progress: Progress | None = None, **options: Any
+) -> tuple[Features, ExtractReport]:
+    """Bring the features of every image of the project up to date and load them.
+
+    Parameters
+    ----------
+    project : Project
+        Open, locked and scanned.
+    backbone : Backbone
+        A loaded backbone.
+    progress : Progress, optional
+        Told after each batch.
+    **options
+        Keywords of `covey.extract.extract_features`.
+
+    Returns
+    -------
+    features : Features
+        Rows in the order of `Project.records`; pictures that could not be decoded are left out.
+    report : ExtractReport
+        How many were computed, how many were there already, and the failures.
+
+    Raises
+    ------
+    ProjectError
+        If not one picture could be decoded.
+    """
+    report = extract_features(
+        project.records(), backbone, project.features, progress=progress, thumbnails=project.thumbnails, **options
+    )
+    project.record_failures(report.failures)
+    ids = [record.id for record in project.records()]
+    if not ids:
+        raise ProjectError(f"None of the {len(report.failures)} pictures could be decoded; skipped.csv says why.")
+    return project.features.load(backbone.fingerprint, ids), report
+
+
+def make_estimator(
+    method: str, n_clusters: int, *, random_state: int, device: str, params: Mapping[str, Any] | None = None
+) -> Any:
+    """Build a registered clusterer from its name and keywords.
+
+    Parameters
+    ----------
+    method : str
+        A registered clusterer.
+    n_clusters : int
+        Number of clusters.
+    random_state : int
+        Seed.
+    device : str
+        Where it computes.
+    params : mapping, optional
+        Further keywords of its constructor; they win.
+
+    Returns
+    -------
+    estimator : ClusterMixin
+        Not fitted.
+
+    Raises
+    ------
+    InvalidValueError
+        If the constructor has no such keyword; the message lists those it has.
+    """
+    estimator = CLUSTERERS[method]()
+    known = estimator.get_params(deep=False)
+    for name in params or {}:
+        if name not in known:
+            raise InvalidValueError(f"{method} has no parameter {name!r}; it has {', '.join(known)}.")
+    given = {"n_clusters": n_clusters, "random_state": random_state, "device": device, **METHOD_PARAMS.get(method, {})}
+    fitting = {name: value for name, value in given.items() if name in known}
+    return estimator.set_params(**{**fitting, **(params or {})})
+
+
+def fit_estimator(estimator: Any, X: FloatArray, progress: Progress | None) -> None:
+    """Fit an estimator, with progress if its `fit` can tell it.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        Will be fitted.
+    X : ndarray of shape (n, d), dtype float32
+        Features.
+    progress : Progress or None
+        Told how far the fit is.
+
+    Raises
+    ------
+    InvalidValueError
+        If a parameter's value is not allowed; the estimator's own words say what is.
+    """
+    keywords = {"progress": progress} if "progress" in signature(estimator.fit).parameters else {}
+    try:
+        estimator.fit(X, **keywords)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{type(estimator).__name__} could not be fitted: {error}") from error
+
+
+def check_engine(extract_options: Mapping[str, Any] | None) -> None:
+    """Refuse an unknown engine before anything is read.
+
+    Raises
+    ------
+    UnknownNameError
+        With the engines there are.
+    """
+    ENGINES[(extract_options or {}).get("engine", "inline")]
+
+
+def check_n_clusters(n_clusters: int | None, n_images: int) -> None:
+    """Refuse more clusters than there are distinct images.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        What was asked for.
+    n_images : int
+        How many images can be clustered.
+
+    Raises
+    ------
+    InvalidValueError
+        With both numbers.
+    """
+    if n_clusters is not None and n_clusters > n_images:
+        raise InvalidValueError(
+            f"{n_clusters} clusters were asked for, but there are only {n_images} distinct images; "
+            f"use -k {n_images} or less, or -k auto."
+        )
