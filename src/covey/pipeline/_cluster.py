@@ -3,10 +3,12 @@
 `cluster_folder` is the whole of it and reads as a table of contents; its stages are in `_stages.py`.
 """
 
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from covey.pipeline._stages import (
 )
 from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, write_skipped, write_tables
-from covey.types import Features, Progress
+from covey.types import BackboneSpec, Features, Progress
 
 DEFAULT_BACKBONE = "efficientnet_lite2.in1k"
 DEFAULT_METHOD = "temi"
@@ -145,7 +147,7 @@ def cluster_folder(
             n_chosen = n_clusters or (selection.n_clusters if selection else 1)
             estimator = make_estimator(method, n_chosen, random_state=random_state, device=device, params=params)
             fit_estimator(estimator, features.X, progress)
-        info = describe_run(backbone, selection, extract, seconds)
+        info = describe_run(model.spec, selection, extract, seconds)
         partition = make_partition(features, estimator, method=method, info=info)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
@@ -196,16 +198,25 @@ def embed_folder(
 
 
 def describe_run(
-    backbone: str, selection: NClustersResult | None, extract: ExtractReport, seconds: Mapping[str, float]
+    backbone: BackboneSpec, selection: NClustersResult | None, extract: ExtractReport, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Gather the facts of a run that its project keeps, JSON-compatible."""
     return {
-        "backbone": backbone,
+        "backbone": {name: getattr(backbone, name) for name in ("name", "n_features", "pretraining", "license")},
+        "versions": dict(installed_versions()),
         "n_computed": extract.n_computed,
         "n_reused": extract.n_reused,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "selection": selection.to_dict() if selection else None,
     }
+
+
+def installed_versions() -> Iterator[tuple[str, str]]:
+    """Yield the names and versions of what decides the numbers; a package that is not installed is left out."""
+    yield "python", platform.python_version()
+    for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch"):
+        with suppress(PackageNotFoundError):
+            yield package, version(package)
 
 
 @contextmanager
