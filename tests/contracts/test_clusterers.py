@@ -1,0 +1,154 @@
+"""What every registered clusterer promises: scikit-learn's contract, and ours."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from covey.cluster import CLUSTERERS
+from covey.metrics import clustering_accuracy
+
+# What makes a fit short enough for a hundred checks; a clusterer that is not listed runs with its defaults.
+SHORT: dict[str, dict[str, Any]] = {
+    "kmeans": {"n_init": 3},
+    "temi": {"n_heads": 2, "n_steps": 60, "hidden_size": 16, "bottleneck_size": 8, "n_neighbors": 5},
+}
+
+# Checks of scikit-learn's that a clusterer cannot pass, each with the reason.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+
+
+def estimators(**changes: Any) -> Iterator[Any]:
+    for name in CLUSTERERS:
+        yield CLUSTERERS[name](**{**SHORT.get(name, {}), **changes})
+
+
+def name_of(estimator: Any) -> str:
+    return next(name for name in CLUSTERERS if CLUSTERERS[name] is type(estimator))
+
+
+@parametrize_with_checks(
+    list(estimators(n_clusters=2, random_state=0)),
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(name_of(estimator), {}),
+)
+def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(params=sorted(CLUSTERERS))
+def estimator(request: pytest.FixtureRequest) -> Any:
+    return CLUSTERERS[request.param](n_clusters=4, random_state=0, **SHORT.get(request.param, {}))
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    X, y = make_blobs(400, n_features=16, centers=4, cluster_std=1.0, center_box=(-6, 6), random_state=0)
+    return X.astype(np.float32), y
+
+
+def test_finds_blobs(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    assert clustering_accuracy(y, estimator.fit(X).labels_) >= 0.95
+
+
+def test_labels_have_the_promised_form(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    labels = estimator.fit_predict(blobs[0])
+    assert labels.dtype == np.int64
+    assert labels.shape == (400,)
+    assert labels.min() >= 0
+    assert labels.max() < 4
+    np.testing.assert_array_equal(labels, estimator.labels_)
+
+
+def test_predict_agrees_with_labels_on_any_share_of_the_rows(
+    estimator: Any, blobs: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, _ = blobs
+    labels = estimator.fit(X).labels_
+    np.testing.assert_array_equal(estimator.predict(X), labels)
+    np.testing.assert_array_equal(estimator.predict(X[::-1])[::-1], labels)
+    one_by_one = np.concatenate([estimator.predict(X[i : i + 1]) for i in range(40)])
+    np.testing.assert_array_equal(one_by_one, labels[:40])
+
+
+def test_same_seed_same_labels_other_generators_untouched(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = blobs
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002 the caller's
+    first = clone(estimator).fit(X).labels_
+    torch.rand(3)
+    second = clone(estimator).fit(X).labels_
+    np.testing.assert_array_equal(first, second)
+    torch.random.set_rng_state(torch_state)
+    clone(estimator).set_params(random_state=None).fit(X)
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+    assert (np.random.get_state()[1] == numpy_state[1]).all()  # noqa: NPY002 the caller's
+
+
+def test_a_generator_may_be_the_seed(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = blobs
+    labels = [clone(estimator).set_params(random_state=np.random.RandomState(7)).fit(X).labels_ for _ in range(2)]
+    np.testing.assert_array_equal(*labels)
+
+
+def test_fitting_twice_is_a_fresh_fit(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = blobs
+    expected = clone(estimator).fit(X).labels_
+    again = clone(estimator).fit(X[:100, :5] * 3 + 1).fit(X)
+    np.testing.assert_array_equal(again.labels_, expected)
+    assert again.n_features_in_ == X.shape[1]
+
+
+def test_a_failed_fit_leaves_what_was_there(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = blobs
+    labels = estimator.fit(X).labels_.copy()
+    with pytest.raises(ValueError, match="n_clusters"):
+        estimator.fit(X[:3])
+    np.testing.assert_array_equal(estimator.labels_, labels)
+
+
+def test_float64_lists_and_read_only_rows_are_accepted(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = blobs
+    expected = clone(estimator).fit(X).labels_
+    np.testing.assert_array_equal(clone(estimator).fit(X.astype(np.float64)).labels_, expected)
+    np.testing.assert_array_equal(clone(estimator).fit(X.tolist()).labels_, expected)
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(clone(estimator).fit(frozen).labels_, expected)
+    np.testing.assert_array_equal(frozen, X)
+
+
+@pytest.mark.parametrize("n_clusters", [0, -1, 401])
+def test_says_how_many_clusters_are_possible(
+    estimator: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: int
+) -> None:
+    with pytest.raises(ValueError, match=f"n_clusters is {n_clusters}"):
+        estimator.set_params(n_clusters=n_clusters).fit(blobs[0])
+
+
+@pytest.mark.parametrize("n_clusters", [2.0, "2", True, None])
+def test_a_number_of_clusters_is_a_whole_number(
+    estimator: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: Any
+) -> None:
+    with pytest.raises(TypeError, match="n_clusters is"):
+        estimator.set_params(n_clusters=n_clusters).fit(blobs[0])
+
+
+def test_one_cluster_has_everything(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    assert (estimator.set_params(n_clusters=1).fit(blobs[0]).labels_ == 0).all()
+
+
+def test_its_diagnostics_are_plain_data(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    import json
+
+    diagnostics = getattr(estimator.fit(blobs[0]), "diagnostics_", {})
+    assert json.loads(json.dumps(diagnostics)) == diagnostics
+
+
+def test_every_clusterer_takes_a_seed_and_a_number() -> None:
+    for estimator in estimators():
+        assert {"n_clusters", "random_state"} <= set(estimator.get_params())
