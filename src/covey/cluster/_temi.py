@@ -25,7 +25,7 @@ from covey.cluster._training import (
     adamw,
     collect_predictions,
     iter_batches,
-    iter_probabilities,
+    iter_outputs,
     make_generators,
     partner_table,
     train,
@@ -333,7 +333,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
         """Yield the probabilities of a chunk of rows after another."""
         head = copy.deepcopy(self._head)
-        yield from iter_probabilities(lambda rows: head(self._scaling(rows))[0], head, X, self.device)
+        return iter_outputs(lambda rows: head(self._scaling(rows))[0].exp(), head, X, self.device)
 
     def _train(
         self, X: Tensor, partners: Tensor, n_clusters: int, progress: Progress | None

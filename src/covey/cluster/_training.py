@@ -56,10 +56,10 @@ def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) ->
 
 
 def adamw(modules: Iterable[nn.Module], *, weight_decay: float) -> torch.optim.AdamW:
-    """Make a fused AdamW that spares biases from weight decay; its rate is set at each step."""
+    """Make a fused AdamW that spares biases and norms from weight decay; its rate is set at each step."""
     named = [item for module in modules for item in module.named_parameters()]
-    decayed = [parameter for name, parameter in named if not name.endswith("bias")]
-    spared = [parameter for name, parameter in named if name.endswith("bias")]
+    decayed = [parameter for name, parameter in named if "bias" not in name and parameter.ndim > 1]
+    spared = [parameter for name, parameter in named if "bias" in name or parameter.ndim == 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, fused=True)
 
@@ -98,13 +98,13 @@ def train(
     return torch.stack(history)
 
 
-def iter_probabilities(
-    log_probabilities: Callable[[Tensor], Tensor], head: nn.Module, X: FloatArray, device: str
+def iter_outputs(
+    function: Callable[[Tensor], Tensor], head: nn.Module, X: FloatArray, device: str
 ) -> Iterator[FloatArray]:
-    """Yield the probabilities (rows, n_clusters) of a chunk of rows after another.
+    """Yield what a function of rows (rows, d) gives, a chunk of rows after another.
 
-    In float64, so that a row's answer does not hang on the rows beside it. `head` is the module that
-    `log_probabilities` calls; it is moved to the device.
+    In float64, so that a row's answer does not hang on the rows beside it. `head` is the module that the function
+    calls; it is moved to the device.
     """
     place = resolve_device(device)
     if place.type == "mps":
@@ -112,8 +112,8 @@ def iter_probabilities(
     head.to(place, torch.float64)
     for rows in iter_chunks(len(X), _PREDICT_ROWS):
         with torch.no_grad():
-            log_p = log_probabilities(to_tensor(X[rows], place).double())
-        yield to_numpy(log_p.exp().float())
+            outputs = function(to_tensor(X[rows], place).double())
+        yield to_numpy(outputs.float())
 
 
 def collect_predictions(

@@ -1,11 +1,22 @@
-"""Modules and training parts that several methods share: stacked heads, moving averages, scaling, schedules.
+"""Modules and training parts that several methods share: heads, moving averages, scaling, schedules.
 
 Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
 from covey.nn.ema import ClassPrior, update_average
 from covey.nn.heads import StackedHeads
+from covey.nn.mlp import Activation, ClusterMLP, Norm
 from covey.nn.scaling import FeatureScaling
 from covey.nn.schedules import Schedule, learning_rate_schedule
 
-__all__ = ["StackedHeads", "FeatureScaling", "ClassPrior", "update_average", "Schedule", "learning_rate_schedule"]
+__all__ = [
+    "StackedHeads",
+    "ClusterMLP",
+    "Activation",
+    "Norm",
+    "FeatureScaling",
+    "ClassPrior",
+    "update_average",
+    "Schedule",
+    "learning_rate_schedule",
+]
