@@ -66,7 +66,6 @@ class ClusterMLP(nn.Module):
             raise ValueError(f"norm is {norm!r}; it must be 'batch', 'layer' or 'none'.")
         self.activation = activation
         self.compute_dtype = compute_dtype
-        widths = [n_features, *hidden_sizes, n_clusters]
         shapes = list(itertools.pairwise([n_features, *hidden_sizes, n_clusters]))
         self.weights = nn.ParameterList(_draw((n_out, n_in), n_in, generator) for n_in, n_out in shapes)
         self.biases = nn.ParameterList(_draw((n_out,), n_in, generator) for n_in, n_out in shapes)
