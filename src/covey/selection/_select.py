@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 from sklearn.base import clone
 
 from covey._arrays import check_features, draw_seed, l2_normalize
@@ -188,8 +189,10 @@ def reduce_features(X: FloatArray, n_components: int) -> FloatArray:
     """
     unit = l2_normalize(X)
     centered = unit - unit.mean(axis=0, dtype=np.float64).astype(np.float32)
-    _, axes = np.linalg.eigh((centered.T @ centered).astype(np.float64))  # ascending eigenvalues
-    return np.ascontiguousarray(centered @ axes[:, ::-1][:, :n_components].astype(np.float32))
+    d = X.shape[1]
+    wanted = (max(d - n_components, 0), d - 1)
+    _, axes = eigh((centered.T @ centered).astype(np.float64), subset_by_index=wanted)  # ascending eigenvalues
+    return np.ascontiguousarray(centered @ axes[:, ::-1].astype(np.float32))
 
 
 class _Trial:
