@@ -278,13 +278,14 @@ def _write_missing_thumbnails(records: Sequence[ImageRecord], folder: Path, n_re
     """Write thumbnails for images whose features were there before; a picture that is gone gets none."""
 
     def write(record: ImageRecord) -> None:
-        path = thumbnail_path(folder, record.id)
-        if not path.exists():
-            with suppress(ImageReadError):
-                _keep_thumbnail(read_image(record.path, min_size=(_THUMBNAIL_PX, _THUMBNAIL_PX)), path)
+        with suppress(ImageReadError):
+            image = read_image(record.path, min_size=(_THUMBNAIL_PX, _THUMBNAIL_PX))
+            _keep_thumbnail(image, thumbnail_path(folder, record.id))
 
-    with ThreadPoolExecutor(n_readers or n_threads()) as readers:
-        deque(readers.map(write, records), maxlen=0)
+    missing = [record for record in records if not thumbnail_path(folder, record.id).exists()]
+    if missing:
+        with ThreadPoolExecutor(n_readers or n_threads()) as readers:
+            deque(readers.map(write, missing), maxlen=0)
 
 
 def _sum_up(
