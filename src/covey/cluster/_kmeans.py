@@ -157,7 +157,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         origin = to_tensor(-mean, device) if self.spherical else None
 
         seeds = np.random.default_rng(draw_seed(self.random_state)).integers(2**62, size=n_init).tolist()
-        starts = plus_plus(points.rows, n_clusters, seeds)
+        starts = plus_plus(points, n_clusters, seeds)
         variance = float(points.norms.square().sum(dtype=torch.float64)) / rows.size  # mean of the features'; centred
         fits = [_lloyd(points, points.rows[start], origin, self.max_iter, self.tol * variance) for start in starts]
         best = min(fits, key=lambda fit: fit.inertia)

@@ -101,13 +101,14 @@ def assign(points: Points, centers: Tensor, before: Assignment) -> Assignment:
     labels, slack = before.labels.clone(), before.slack.clone()
     operand = centers.to(points.operand.dtype)
     bias = centers.square().sum(dim=1) / -2
+    reach = centers.norm(dim=1).max()
     active = torch.nonzero(slack <= 0)[:, 0]
     step = max(1, _TILE_ENTRIES // len(centers))
     doubtful = [active[:0]]
     for chunk in iter_chunks(len(active), step):
         rows = chunk if len(active) == len(labels) else active[chunk]
         scores = torch.add(points.operand[rows] @ operand.T, bias)  # float32, whatever the product was
-        tolerance = _tolerance(points, rows, centers)
+        tolerance = score_tolerance(points, rows, reach)
         guess, lead, second = _check_guess(scores, labels[rows])
         wrong = torch.nonzero(lead <= 2 * tolerance)[:, 0]
         guess[wrong], lead[wrong], second[wrong] = _pick(scores[wrong])
@@ -143,13 +144,30 @@ def _pick(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return best.indices[:, 0], best.values[:, 0] - second, second
 
 
-def _tolerance(points: Points, rows: slice | Tensor, centers: Tensor) -> Tensor:
-    """Bound the error of scores, shape (b,).
+def score_tolerance(points: Points, rows: slice | Tensor, reach: Tensor) -> Tensor:
+    """Bound the error of scores.
 
+    Parameters
+    ----------
+    points : Points
+        Rows and operand.
+    rows : slice or Tensor of shape (b,), dtype int64
+        Which rows.
+    reach : Tensor of shape () or (b,), dtype float32
+        The norm of the centers: the largest, or one for each row.
+
+    Returns
+    -------
+    tolerance : Tensor of shape (b,), dtype float32
+        Not negative.
+
+    Notes
+    -----
     Rounding inputs with relative error u shifts Σ x c by a random sum of standard deviation at most
-    u · sqrt(2/3) · max|x| · |c|, of which four are allowed; rounding the product by u · |x · c|.
+    u · sqrt(2/3) · max|x| · |c|, of which four are allowed; rounding the product by u · |x · c|. A float32 product adds
+    the error of its d sums in any case.
     """
-    norms, reach = points.norms[rows], centers.norm(dim=1).max()
+    norms = points.norms[rows]
     tolerance: Tensor = 4 * _FLOAT32_ROUNDING * points.rows.shape[1] ** 0.5 * reach * (norms + reach)
     # A caller may have allowed torch to round float32 products too.
     if points.operand.dtype == torch.bfloat16 or torch.get_float32_matmul_precision() != "highest":
@@ -174,7 +192,7 @@ def nearest_center(rows: Tensor, centers: Tensor) -> Assignment:
     """
     points = Points.prepare(rows, torch.float32)
     scores = torch.addmm(centers.square().sum(dim=1) / -2, rows, centers.T)
-    tolerance = _tolerance(points, slice(None), centers)
+    tolerance = score_tolerance(points, slice(None), centers.norm(dim=1).max())
     labels, lead, second = _pick(scores)
     slack = _slack(lead, second, tolerance, points.norms)
     tied = torch.nonzero(slack == 0)[:, 0]

@@ -1,0 +1,199 @@
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from covey.cluster import KMeans
+from covey.cluster._kmeans import _fill_empty, _lloyd, cluster_sums
+from covey.cluster._kmeans_assign import Assignment, Points
+from covey.cluster._kmeans_plusplus import plus_plus
+from covey.metrics import adjusted_rand_score
+
+
+@pytest.fixture
+def blobs(rng: np.random.Generator) -> np.ndarray:
+    centers = 8 * rng.normal(size=(5, 12))
+    return (centers[np.arange(300) % 5] + rng.normal(size=(300, 12))).astype(np.float32)
+
+
+def test_attributes_have_the_promised_form(blobs: np.ndarray) -> None:
+    model = KMeans(5, random_state=0).fit(blobs)
+    assert model.cluster_centers_.shape == (5, 12)
+    assert model.cluster_centers_.dtype == np.float32
+    assert type(model.inertia_) is float
+    assert 1 <= model.n_iter_ <= 300
+    assert model.n_features_in_ == 12
+    assert model.diagnostics_["converged"] is True
+    assert len(model.diagnostics_["inertia_of_restarts"]) == 10
+    assert model.diagnostics_["inertia"] == model.inertia_
+
+
+def test_inertia_is_what_it_says(blobs: np.ndarray) -> None:
+    model = KMeans(7, max_iter=2, n_init=1, random_state=0).fit(blobs)
+    differences = blobs.astype(np.float64) - model.cluster_centers_[model.labels_]
+    assert model.inertia_ == pytest.approx((differences**2).sum(), rel=1e-12)
+    assert (((blobs[:, None].astype(np.float64) - model.cluster_centers_) ** 2).sum(2).argmin(1) == model.labels_).all()
+
+
+def test_converged_centers_are_the_means(blobs: np.ndarray) -> None:
+    model = KMeans(5, tol=0, random_state=0).fit(blobs)
+    means = [blobs[model.labels_ == label].mean(axis=0, dtype=np.float64) for label in range(5)]
+    np.testing.assert_allclose(model.cluster_centers_, means, rtol=1e-5, atol=1e-5)
+
+
+def test_more_restarts_are_never_worse(blobs: np.ndarray) -> None:
+    one, ten = (KMeans(20, n_init=n_init, random_state=3).fit(blobs) for n_init in (1, 10))
+    assert ten.inertia_ <= one.inertia_
+    assert ten.inertia_ == pytest.approx(min(ten.diagnostics_["inertia_of_restarts"]), rel=1e-5)
+
+
+def test_max_iter_and_tol_end_the_iterations(blobs: np.ndarray) -> None:
+    short = KMeans(20, n_init=1, max_iter=1, tol=0, random_state=0).fit(blobs)
+    assert short.n_iter_ == 1
+    assert short.diagnostics_["converged"] is False
+    loose = KMeans(20, n_init=1, tol=1.0, random_state=0).fit(blobs)
+    tight = KMeans(20, n_init=1, tol=0, random_state=0).fit(blobs)
+    assert loose.n_iter_ < tight.n_iter_
+    assert loose.inertia_ >= tight.inertia_
+
+
+def test_transform_gives_distances_whose_smallest_is_the_label(blobs: np.ndarray) -> None:
+    model = KMeans(5, random_state=0).fit(blobs)
+    distances = model.transform(blobs)
+    expected = np.linalg.norm(blobs[:, None].astype(np.float64) - model.cluster_centers_, axis=2)
+    np.testing.assert_allclose(distances, expected, rtol=1e-5)
+    assert distances.dtype == np.float32
+    assert (distances.argmin(axis=1) == model.labels_).all()
+    assert model.get_feature_names_out().tolist() == [f"kmeans{i}" for i in range(5)]
+
+
+def test_as_many_clusters_as_rows(blobs: np.ndarray) -> None:
+    model = KMeans(40, random_state=0).fit(blobs[:40])
+    assert model.inertia_ == pytest.approx(0, abs=1e-9)
+    assert sorted(model.labels_) == list(range(40))
+
+
+def test_equal_rows_give_fewer_clusters_and_a_warning() -> None:
+    X = np.repeat(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 5, axis=0)
+    with pytest.warns(ConvergenceWarning, match="3 distinct clusters were found, fewer than n_clusters=6"):
+        model = KMeans(6, random_state=0).fit(X)
+    assert model.inertia_ == pytest.approx(0, abs=1e-9)
+    assert (model.predict(X) == model.labels_).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        KMeans(3, random_state=0).fit(X)
+
+
+def test_a_far_away_origin_changes_nothing(blobs: np.ndarray) -> None:
+    here = KMeans(5, random_state=0).fit(np.round(blobs * 64) / 64)
+    there = KMeans(5, random_state=0).fit(np.round(blobs * 64) / 64 + 4096)
+    assert adjusted_rand_score(here.labels_, there.labels_) == 1
+    assert there.inertia_ == pytest.approx(here.inertia_, rel=1e-4)
+
+
+def test_spherical_clusters_directions(rng: np.random.Generator) -> None:
+    directions = np.eye(6)[np.arange(240) % 6] + 0.1 * rng.normal(size=(240, 6))
+    X = directions * rng.lognormal(sigma=2, size=(240, 1))
+    model = KMeans(6, spherical=True, random_state=0).fit(X)
+    assert adjusted_rand_score(np.arange(240) % 6, model.labels_) == 1
+    np.testing.assert_allclose(np.linalg.norm(model.cluster_centers_, axis=1), 1, rtol=1e-6)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    cosine_distances = 1 - (unit * model.cluster_centers_[model.labels_]).sum(axis=1)
+    assert model.inertia_ == pytest.approx(2 * cosine_distances.sum(), rel=1e-5)
+    np.testing.assert_array_equal(model.predict(X * 1000), model.labels_)
+    np.testing.assert_allclose(model.transform(X), model.transform(unit), atol=1e-5)
+
+
+def test_spherical_takes_zero_rows_and_opposite_ones() -> None:
+    X = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    model = KMeans(1, spherical=True, random_state=0).fit(X)  # the mean has no direction
+    assert np.isfinite(model.cluster_centers_).all()
+    assert (model.labels_ == 0).all()
+    assert len(set(KMeans(2, spherical=True, random_state=0).fit(X).labels_[:2])) == 2
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "words"),
+    [
+        ({"n_init": 0}, ValueError, "n_init is 0; it must be at least 1"),
+        ({"n_init": "auto"}, TypeError, "n_init is 'auto'"),
+        ({"max_iter": 0}, ValueError, "max_iter is 0"),
+        ({"tol": -1.0}, ValueError, "tol is -1.0; it must lie in [0, inf]"),
+        ({"precision": "half"}, ValueError, "precision is 'half'"),
+        ({"device": "tpu"}, ValueError, "Unknown device 'tpu'"),
+        ({"random_state": "x"}, ValueError, "random_state is 'x'"),
+    ],
+)
+def test_says_what_is_wrong(blobs: np.ndarray, keywords: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        KMeans(5, **keywords).fit(np.tile(blobs, (1, 10)))
+
+
+def test_predict_needs_a_fit_and_the_same_width(blobs: np.ndarray) -> None:
+    with pytest.raises(NotFittedError):
+        KMeans().predict(blobs)
+    with pytest.raises(ValueError, match="12 features"):
+        KMeans(2).fit(blobs).predict(blobs[:, :5])
+
+
+def test_an_empty_cluster_takes_the_farthest_row() -> None:
+    rows = torch.tensor([[0.0], [1.0], [2.0], [50.0]])
+    centers = torch.tensor([[0.0], [1000.0]])
+    labels = torch.tensor([0, 0, 0, 0])
+    sums, counts = cluster_sums(rows, labels, 2)
+    nearest, sums, counts = _fill_empty(rows, centers, Assignment(labels, torch.ones(4)), sums, counts)
+    assert nearest.labels.tolist() == [0, 0, 0, 1]
+    assert sums.tolist() == [[3.0], [50.0]]
+    assert counts.tolist() == [3, 1]
+    assert (nearest.slack <= 0).all()  # nothing is known any more
+
+
+def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
+    rows = torch.tensor([[0.0], [1.0], [10.0], [11.0], [20.0], [21.0]])
+    starts = torch.tensor([[0.0], [500.0], [600.0]])
+    fit = _lloyd(Points.prepare(rows, torch.float32), starts, None, 100, 0.0)
+    assert sorted(torch.bincount(fit.nearest.labels).tolist()) == [1, 1, 4]  # the farthest two, one by one
+    assert fit.converged
+
+
+def test_sums_in_blocks_are_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = torch.randn(100, 3), torch.arange(100) % 7
+    expected = torch.zeros(9, 3, dtype=torch.float64).index_add_(0, labels, rows.double())
+    monkeypatch.setattr("covey.cluster._kmeans._CHUNK_ROWS", 11)
+    sums, counts = cluster_sums(rows, labels, 9)
+    torch.testing.assert_close(sums, expected, rtol=1e-6, atol=1e-6)
+    assert counts.tolist() == torch.bincount(labels, minlength=9).tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("width", [3, 200])
+def test_starts_cover_far_groups_and_equal_rows_are_drawn_once(width: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = 100 * torch.randn(12, width, generator=generator)
+    rows = groups.repeat(30, 1)
+    starts = plus_plus(Points.prepare(rows - rows.mean(dim=0), dtype), 12, list(range(8)))
+    assert starts.shape == (8, 12)
+    for start in starts:
+        assert sorted((start % 12).tolist()) == list(range(12))
+
+
+def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pairs = 100 * torch.randn(6, 50, generator=generator).repeat_interleave(2, dim=0)
+    rows = pairs + 0.5 * torch.randn(12, 50, generator=generator)
+    points = Points.prepare(rows - rows.mean(dim=0), torch.bfloat16)
+    for start in plus_plus(points, 12, [0, 1]):
+        assert sorted(start.tolist()) == list(range(12))
+
+
+def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = Points.prepare(torch.from_numpy(blobs - blobs.mean(axis=0)), torch.float32)
+    together = plus_plus(points, 6, [1, 2, 3])
+    monkeypatch.setattr("covey.cluster._kmeans_plusplus._TRIAL_ENTRIES", 1)  # one restart a batch
+    assert torch.equal(plus_plus(points, 6, [1, 2, 3]), together)
+    assert torch.equal(plus_plus(points, 6, [1])[0], together[0])
+    assert not torch.equal(together[0], together[1])
