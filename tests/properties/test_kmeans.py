@@ -21,8 +21,9 @@ def rows_of(seed: int, n: int = 120, d: int = 6) -> np.ndarray:
 def test_precision_does_not_change_what_follows_from_a_start(seed: int, n_clusters: int) -> None:
     X = rows_of(seed, d=20)
     rows = torch.from_numpy(X - X.mean(axis=0))
+    guess = torch.zeros(len(rows), dtype=torch.int64)
     one, other = (
-        _lloyd(Points.prepare(rows, dtype), rows[:n_clusters], None, 300, 0.0)
+        _lloyd(Points.prepare(rows, dtype), rows[:n_clusters], guess, None, max_iter=300, tolerance=0.0)
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert torch.equal(one.nearest.labels, other.nearest.labels)

@@ -33,6 +33,10 @@ def naive_lloyd(rows: np.ndarray, centers: np.ndarray, n_iter: int, *, spherical
     return labels
 
 
+def guess(n: int) -> torch.Tensor:
+    return torch.zeros(n, dtype=torch.int64)
+
+
 def gaussian_rows(n: int = 600, d: int = 30, seed: int = 0) -> torch.Tensor:
     rows = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
     return rows - rows.mean(dim=0)
@@ -43,7 +47,7 @@ def gaussian_rows(n: int = 600, d: int = 30, seed: int = 0) -> torch.Tensor:
 def test_lloyd_is_its_naive_twin(dtype: torch.dtype, n_iter: int) -> None:
     """Pure noise: the margins are as small as they get, so quick products have much to leave to slower ones."""
     rows = gaussian_rows()
-    fit = _lloyd(Points.prepare(rows, dtype), rows[:20], None, n_iter, 0.0)
+    fit = _lloyd(Points.prepare(rows, dtype), rows[:20], guess(600), None, max_iter=n_iter, tolerance=0.0)
     expected = naive_lloyd(rows.double().numpy(), rows[:20].double().numpy(), n_iter)
     np.testing.assert_array_equal(fit.nearest.labels.numpy(), expected)
     exact = ((rows.double() - fit.centers.double()[fit.nearest.labels]) ** 2).sum()
@@ -54,7 +58,7 @@ def test_lloyd_is_its_naive_twin(dtype: torch.dtype, n_iter: int) -> None:
 def test_spherical_lloyd_is_its_naive_twin(dtype: torch.dtype) -> None:
     unit = torch.nn.functional.normalize(gaussian_rows() + 0.5, dim=1)
     mean = unit.mean(dim=0)
-    fit = _lloyd(Points.prepare(unit - mean, dtype), unit[:20] - mean, -mean, 8, 0.0)
+    fit = _lloyd(Points.prepare(unit - mean, dtype), unit[:20] - mean, guess(600), -mean, max_iter=8, tolerance=0.0)
     expected = naive_lloyd(unit.double().numpy(), unit[:20].double().numpy(), 8, spherical=True)
     np.testing.assert_array_equal(fit.nearest.labels.numpy(), expected)
     np.testing.assert_allclose((fit.centers + mean).norm(dim=1).numpy(), 1, rtol=1e-6)
@@ -67,7 +71,7 @@ def test_assigned_is_nearest_and_slack_is_a_lower_bound(dtype: torch.dtype, scal
     rows, centers = scale * gaussian_rows(), scale * gaussian_rows(n_centers, seed=1)
     points = Points.prepare(rows, dtype)
     distances = naive_distances(rows.numpy(), centers.numpy())
-    nearest = assign(points, centers, Assignment.unknown(points))
+    nearest = assign(points, centers, Assignment(guess(len(rows)), torch.zeros(len(rows))))
     np.testing.assert_array_equal(nearest.labels.numpy(), distances.argmin(axis=1))
     if n_centers > 1:
         two = np.sort(distances, axis=1)[:, :2]
@@ -91,8 +95,8 @@ def test_of_equal_distances_the_lower_index_wins(dtype: torch.dtype) -> None:
     centers = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, -2.0], [2.0, 2.0]])
     points = Points.prepare(grid, dtype)
     expected = naive_distances(grid.numpy(), centers.numpy()).argmin(axis=1)
-    for guess in range(5):
-        before = Assignment(torch.full((len(grid),), guess), torch.zeros(len(grid)))
+    for label in range(5):
+        before = Assignment(torch.full((len(grid),), label), torch.zeros(len(grid)))
         np.testing.assert_array_equal(assign(points, centers, before).labels.numpy(), expected)
     np.testing.assert_array_equal(nearest_center(grid, centers).labels.numpy(), expected)
 
@@ -102,7 +106,7 @@ def test_starts_leave_as_little_as_scikit_learns(dtype: torch.dtype) -> None:
     X, _ = make_blobs(2000, 200, centers=30, cluster_std=3.0, random_state=0)
     rows = torch.from_numpy((X - X.mean(axis=0)).astype(np.float32))
     theirs = [sklearn.cluster.kmeans_plusplus(X, 30, random_state=seed)[1] for seed in range(20)]
-    ours = plus_plus(Points.prepare(rows, dtype), 30, list(range(20)))
+    ours = plus_plus(Points.prepare(rows, dtype), 30, list(range(20))).indices
     left = [
         np.mean([float(torch.cdist(rows, rows[start]).amin(dim=1).square().sum()) for start in starts])
         for starts in (theirs, ours)

@@ -159,7 +159,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         seeds = np.random.default_rng(draw_seed(self.random_state)).integers(2**62, size=n_init).tolist()
         starts = plus_plus(points, n_clusters, seeds)
         variance = float(points.norms.square().sum(dtype=torch.float64)) / rows.size  # mean of the features'; centred
-        fits = [_lloyd(points, points.rows[start], origin, self.max_iter, self.tol * variance) for start in starts]
+        fits = [
+            _lloyd(points, points.rows[indices], labels, origin, max_iter=self.max_iter, tolerance=self.tol * variance)
+            for indices, labels in zip(*starts, strict=True)
+        ]
         best = min(fits, key=lambda fit: fit.inertia)
 
         centers = to_numpy(best.centers + to_tensor(mean, device))
@@ -252,13 +255,16 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return torch.device("cpu") if device.type == "mps" else device
 
 
-def _lloyd(points: Points, centers: Tensor, origin: Tensor | None, max_iter: int, tolerance: float) -> _Fit:
+def _lloyd(
+    points: Points, centers: Tensor, guess: Tensor, origin: Tensor | None, *, max_iter: int, tolerance: float
+) -> _Fit:
     """Iterate from `centers` until labels stay, centers stay within `tolerance`, or `max_iter`.
 
-    `origin` is where the sphere's middle lies after centring; None if clusters are not on the sphere.
+    `guess` are labels to begin with, (n,), right or wrong. `origin` is where the sphere's middle lies after centring;
+    None if clusters are not on the sphere.
     """
     k = len(centers)
-    nearest = assign(points, centers, Assignment.unknown(points))
+    nearest = assign(points, centers, Assignment(guess, points.norms * 0))
     sums, counts = cluster_sums(points.rows, nearest.labels, k)
     n_iter, converged = 0, False
     while n_iter < max_iter and not converged:

@@ -57,11 +57,6 @@ class Assignment(NamedTuple):
     labels: Tensor
     slack: Tensor
 
-    @classmethod
-    def unknown(cls, points: Points) -> "Assignment":
-        """Return a guess that makes `assign` look at every row."""
-        return cls(torch.zeros(len(points.rows), dtype=torch.int64, device=points.rows.device), points.norms * 0)
-
     def after(self, moved: Tensor) -> "Assignment":
         """Return what is still known when center j has moved by a distance of ``moved[j]``, shape (k,)."""
         two = torch.cat([moved, moved.new_zeros(1)]).topk(2)
@@ -103,11 +98,13 @@ def assign(points: Points, centers: Tensor, before: Assignment) -> Assignment:
     bias = centers.square().sum(dim=1) / -2
     reach = centers.norm(dim=1).max()
     active = torch.nonzero(slack <= 0)[:, 0]
+    if 2 * len(active) > len(labels):  # gathering the half takes as long as multiplying all
+        active = torch.arange(len(labels), device=labels.device)
     step = max(1, _TILE_ENTRIES // len(centers))
     doubtful = [active[:0]]
     for chunk in iter_chunks(len(active), step):
         rows = chunk if len(active) == len(labels) else active[chunk]
-        scores = torch.add(points.operand[rows] @ operand.T, bias)  # float32, whatever the product was
+        scores = (points.operand[rows] @ operand.T).float().add_(bias)
         tolerance = score_tolerance(points, rows, reach)
         guess, lead, second = _check_guess(scores, labels[rows])
         wrong = torch.nonzero(lead <= 2 * tolerance)[:, 0]

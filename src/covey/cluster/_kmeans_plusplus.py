@@ -1,6 +1,7 @@
 """Where k-means begins: greedy k-means++ for all restarts at once."""
 
 from math import log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +14,22 @@ _TRIAL_ENTRIES = 2**26
 _TILE_ENTRIES = 2**18
 
 
-def plus_plus(points: Points, n_clusters: int, seeds: list[int]) -> Tensor:
+class Starts(NamedTuple):
+    """Where each restart begins.
+
+    Attributes
+    ----------
+    indices : Tensor of shape (n_seeds, n_clusters), dtype int64
+        Rows that were drawn; distinct unless fewer rows differ.
+    labels : Tensor of shape (n_seeds, n), dtype int64
+        Which of them is nearest to each row, up to the error of the products.
+    """
+
+    indices: Tensor
+    labels: Tensor
+
+
+def plus_plus(points: Points, n_clusters: int, seeds: list[int]) -> Starts:
     """Draw rows to start from, one set a restart.
 
     Parameters
@@ -27,8 +43,8 @@ def plus_plus(points: Points, n_clusters: int, seeds: list[int]) -> Tensor:
 
     Returns
     -------
-    indices : Tensor of shape (len(seeds), n_clusters), dtype int64
-        Rows; distinct unless fewer rows differ.
+    starts : Starts
+        One a seed.
 
     Notes
     -----
@@ -49,17 +65,19 @@ def plus_plus(points: Points, n_clusters: int, seeds: list[int]) -> Tensor:
     n_trials = 2 + int(log(n_clusters))
     per_batch = max(1, _TRIAL_ENTRIES // (n_trials * len(points.rows)))
     batches = [seeds[start : start + per_batch] for start in range(0, len(seeds), per_batch)]
-    return torch.cat([_draw_batch(points, n_clusters, n_trials, batch) for batch in batches])
+    drawn = [_draw_batch(points, n_clusters, n_trials, batch) for batch in batches]
+    return Starts(*(torch.cat(parts) for parts in zip(*drawn, strict=True)))
 
 
-def _draw_batch(points: Points, n_clusters: int, n_trials: int, seeds: list[int]) -> Tensor:
-    """Draw one set of rows for each seed, shape (len(seeds), n_clusters)."""
+def _draw_batch(points: Points, n_clusters: int, n_trials: int, seeds: list[int]) -> Starts:
+    """Draw one set of rows for each seed."""
     (n, _), device = points.rows.shape, points.rows.device
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     restart = torch.arange(len(seeds), device=device)
     indices = torch.empty((len(seeds), n_clusters), dtype=torch.int64, device=device)
     indices[:, 0] = torch.cat([torch.randint(n, (1,), generator=generator) for generator in generators]).to(device)
     closest = _improve(points, torch.full((len(seeds), n), torch.inf, device=device), indices[:, :1])[:, 0]
+    labels = torch.zeros(closest.shape, dtype=torch.int64, device=device)
     floor = 2 * score_tolerance(points, slice(None), points.norms)  # between a row and one drawn nearby
     for step in range(1, n_clusters):
         mass = closest.masked_fill(closest <= floor, 0).cumsum(dim=1, dtype=torch.float64)
@@ -70,8 +88,9 @@ def _draw_batch(points: Points, n_clusters: int, n_trials: int, seeds: list[int]
         improved = _improve(points, closest, trials)  # (n_seeds, n_trials, n)
         best = improved.sum(dim=2).argmin(dim=1)
         indices[:, step] = trials[restart, best]
+        labels.masked_fill_(improved[restart, best] < closest, step)
         closest = improved[restart, best]
-    return indices
+    return Starts(indices, labels)
 
 
 def _draw_rows(mass: Tensor, uniform: Tensor) -> Tensor:
@@ -89,7 +108,7 @@ def _improve(points: Points, closest: Tensor, trials: Tensor) -> Tensor:
     squares = points.norms.square()
     improved = torch.empty((n_seeds, n_trials, len(squares)), device=squares.device)
     for chunk in iter_chunks(len(squares), max(1, _TILE_ENTRIES // len(drawn))):
-        products = (points.operand[chunk] @ operand).T
+        products = (points.operand[chunk] @ operand).T.float()
         distances = torch.add(squares[chunk], products, alpha=-2).add_(squares[drawn, None])
         torch.minimum(closest[:, None, chunk], distances.view(n_seeds, n_trials, -1), out=improved[:, :, chunk])
     return improved

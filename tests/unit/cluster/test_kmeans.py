@@ -155,7 +155,14 @@ def test_an_empty_cluster_takes_the_farthest_row() -> None:
 def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
     rows = torch.tensor([[0.0], [1.0], [10.0], [11.0], [20.0], [21.0]])
     starts = torch.tensor([[0.0], [500.0], [600.0]])
-    fit = _lloyd(Points.prepare(rows, torch.float32), starts, None, 100, 0.0)
+    fit = _lloyd(
+        Points.prepare(rows, torch.float32),
+        starts,
+        torch.zeros(6, dtype=torch.int64),
+        None,
+        max_iter=100,
+        tolerance=0.0,
+    )
     assert sorted(torch.bincount(fit.nearest.labels).tolist()) == [1, 1, 4]  # the farthest two, one by one
     assert fit.converged
 
@@ -176,9 +183,10 @@ def test_starts_cover_far_groups_and_equal_rows_are_drawn_once(width: int, dtype
     groups = 100 * torch.randn(12, width, generator=generator)
     rows = groups.repeat(30, 1)
     starts = plus_plus(Points.prepare(rows - rows.mean(dim=0), dtype), 12, list(range(8)))
-    assert starts.shape == (8, 12)
-    for start in starts:
-        assert sorted((start % 12).tolist()) == list(range(12))
+    assert starts.indices.shape == (8, 12)
+    for indices, labels in zip(*starts, strict=True):
+        assert sorted((indices % 12).tolist()) == list(range(12))
+        assert torch.equal(indices[labels] % 12, torch.arange(360) % 12)  # the nearest start is its own group's
 
 
 def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
@@ -186,14 +194,14 @@ def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
     pairs = 100 * torch.randn(6, 50, generator=generator).repeat_interleave(2, dim=0)
     rows = pairs + 0.5 * torch.randn(12, 50, generator=generator)
     points = Points.prepare(rows - rows.mean(dim=0), torch.bfloat16)
-    for start in plus_plus(points, 12, [0, 1]):
+    for start in plus_plus(points, 12, [0, 1]).indices:
         assert sorted(start.tolist()) == list(range(12))
 
 
 def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     points = Points.prepare(torch.from_numpy(blobs - blobs.mean(axis=0)), torch.float32)
-    together = plus_plus(points, 6, [1, 2, 3])
+    together = plus_plus(points, 6, [1, 2, 3]).indices
     monkeypatch.setattr("covey.cluster._kmeans_plusplus._TRIAL_ENTRIES", 1)  # one restart a batch
-    assert torch.equal(plus_plus(points, 6, [1, 2, 3]), together)
-    assert torch.equal(plus_plus(points, 6, [1])[0], together[0])
+    assert torch.equal(plus_plus(points, 6, [1, 2, 3]).indices, together)
+    assert torch.equal(plus_plus(points, 6, [1]).indices[0], together[0])
     assert not torch.equal(together[0], together[1])
