@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
 from covey.cluster._scp_checks import check_scp_parameters, check_views
 from covey.cluster._scp_presets import PRESETS
-from covey.cluster._scp_training import PairSource, Scaling, ViewAgreement, fit_row_scaling
+from covey.cluster._scp_training import PairSource, Scaling, ViewAgreement, fit_row_scaling, start_labels
 from covey.cluster._training import (
     adamw,
     collect_predictions,
@@ -44,7 +44,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         Widths of the head's hidden layers.
     activation : {"relu", "gelu", "silu"}, default="relu"
         After each hidden layer.
-    norm : {"batch", "layer", "none"}, default="batch"
+    norm : {"batch", "layer", "none"}, default="layer"
         Before each activation.
     scaling : {"standardize", "l2", "none"}, default="standardize"
         What is done to features first: z-scored with the training set's statistics, scaled to unit length, nothing.
@@ -57,6 +57,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         each cluster.
     n_neighbors : int, default=20
         Neighbours that stand in for views if there are none. At most as many as a cluster has rows on average.
+    init : {"kmeans", "random"}, default="kmeans"
+        How the head begins: with a tenth of the steps spent on learning the labels of a k-means, or at random.
     n_steps : int, default=1500
         Length of the training in steps.
     n_epochs : int or None, default=None
@@ -98,9 +100,10 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     -----
     The method is that of [1]_, section 3. Concatenating the features of several backbones gives its SCP-MIX.
 
-    Departs from the paper: without `views`, neighbours stand in for them; losses are means over the batch, where the
-    printed sums would drown the entropy term; a pair is always two different views. The paper reports the best of 50
-    runs; expect less from one.
+    Departs from the paper: without `views`, neighbours stand in for them; the head begins with the clusters of k-means
+    unless ``init="random"``, from where it may merge two clusters for good; losses are means over the batch, where
+    the printed sums would drown the entropy term; a pair is always two different views. The paper reports the best
+    of 50 runs; expect less from one.
 
     References
     ----------
@@ -123,12 +126,13 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         *,
         hidden_sizes: Sequence[int] = (1024, 786, 512, 1024),
         activation: Activation = "relu",
-        norm: Norm = "batch",
+        norm: Norm = "layer",
         scaling: Scaling = "standardize",
         alpha: float = 2.0,
         confidence: ConfidenceReading = "mean_of_log",
         balance_momentum: float = 0.0,
         n_neighbors: int = 20,
+        init: Literal["kmeans", "random"] = "kmeans",
         n_steps: int = 1500,
         n_epochs: int | None = None,
         batch_size: int = 512,
@@ -148,6 +152,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         self.confidence = confidence
         self.balance_momentum = balance_momentum
         self.n_neighbors = n_neighbors
+        self.init = init
         self.n_steps = n_steps
         self.n_epochs = n_epochs
         self.batch_size = batch_size
@@ -235,7 +240,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         else:
             bank, partners = check_views(views, X), None
         source = PairSource(scale(to_tensor(bank, device)), partners, generator)
-        head, history = self._train(source, n_clusters, weight_generator, progress)
+        start = start_labels(scale(to_tensor(X, device)), n_clusters, generator) if self.init == "kmeans" else None
+        head, history = self._train(source, start, weight_generator, progress)
 
         self._scale = scale
         self._head = head.cpu().double().eval()
@@ -312,6 +318,12 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """
         return np.concatenate([*self._iter_outputs(predict_features(self, X), lambda z: normalize(z, dim=1))])
 
+    def __sklearn_tags__(self) -> Any:
+        """Say that `transform` gives float32 whatever it gets."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
         """Yield the probabilities of a chunk of rows after another."""
         return self._iter_outputs(X, lambda z: z.softmax(dim=1))
@@ -322,14 +334,17 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         return iter_outputs(lambda rows: finish(head(self._scale(rows))), head, X, self.device)
 
     def _train(
-        self, source: PairSource, n_clusters: int, weight_generator: torch.Generator, progress: Progress | None
+        self, source: PairSource, start: Tensor | None, weight_generator: torch.Generator, progress: Progress | None
     ) -> tuple[ClusterMLP, Tensor]:
-        """Train on the pairs of `source`; return the head and the loss history (n_epochs, 1)."""
+        """Train on the pairs of `source`; return the head and the loss history (n_epochs, 1).
+
+        `start` holds labels (n,) to begin with.
+        """
         n_rows, device = len(source.X), source.X.device
         head = ClusterMLP(
             source.X.shape[-1],
             self.hidden_sizes,
-            n_clusters,
+            self.n_clusters,
             activation=self.activation,
             norm=self.norm,
             generator=weight_generator,
@@ -339,8 +354,14 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         batch_size = min(self.batch_size, n_rows)
         steps_per_epoch = n_rows // batch_size
         n_steps = self.n_steps if self.n_epochs is None else self.n_epochs * steps_per_epoch
+        n_start_steps = 0 if start is None else n_steps // 10
+
+        def backward(rows: Tensor, step: int) -> Tensor:
+            targets = start[rows] if start is not None and step < n_start_steps else None
+            return agreement.backward(source.draw(rows), targets)
+
         history = train(
-            lambda rows, _: agreement.backward(source.draw(rows)),
+            backward,
             iter_batches(n_rows, batch_size, generator=source.generator),
             adamw([head], weight_decay=self.weight_decay),
             n_steps=n_steps,

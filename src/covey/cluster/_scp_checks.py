@@ -9,7 +9,11 @@ from covey._arrays import check_features
 from covey.cluster._checks import check_integer, check_real
 from covey.types import FloatArray
 
-_CHOICES = {"scaling": ("standardize", "l2", "none"), "confidence": ("mean_of_log", "log_of_mean")}
+_CHOICES = {
+    "scaling": ("standardize", "l2", "none"),
+    "confidence": ("mean_of_log", "log_of_mean"),
+    "init": ("kmeans", "random"),
+}
 
 
 def check_scp_parameters(parameters: Mapping[str, Any]) -> None:

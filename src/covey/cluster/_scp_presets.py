@@ -12,6 +12,7 @@ _PAPER: Final = {  # section 4.1.2 of arXiv:2502.04226
     "alpha": 1.0,
     "confidence": "log_of_mean",  # eq. 4 as printed
     "balance_momentum": 0.0,
+    "init": "random",
     "n_epochs": 30,
     "batch_size": 512,
     "learning_rate": 1e-3,

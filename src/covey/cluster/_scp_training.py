@@ -5,8 +5,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
+from covey._torch import to_numpy, to_tensor
+from covey.cluster._training import kmeans_labels
 from covey.nn import FeatureScaling
 from covey.objectives import balance_entropy, confidence_loss, mean_log_probabilities, view_cross_entropy
 from covey.objectives.scp import ConfidenceReading
@@ -14,7 +16,7 @@ from covey.objectives.scp import ConfidenceReading
 Scaling = Literal["standardize", "l2", "none"]
 
 
-def fit_row_scaling(X: Tensor, scaling: Scaling) -> Callable[[Tensor], Tensor]:
+def fit_row_scaling(X: Tensor, scaling: Scaling) -> FeatureScaling | Callable[[Tensor], Tensor]:
     """Return the function that prepares rows (n, d), or views of them (n, n_views, d), for the head."""
     if scaling == "l2":
         return unit_rows
@@ -24,6 +26,12 @@ def fit_row_scaling(X: Tensor, scaling: Scaling) -> Callable[[Tensor], Tensor]:
 def unit_rows(X: Tensor) -> Tensor:
     """Scale rows to unit length."""
     return normalize(X, dim=-1)
+
+
+def start_labels(X: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
+    """Return the labels (n,) of k-means on prepared rows (n, d)."""
+    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+    return to_tensor(kmeans_labels(to_numpy(X), n_clusters, seed, X.device, n_init=5), X.device)
 
 
 class PairSource:
@@ -79,9 +87,17 @@ class ViewAgreement:
         self.momentum = momentum
         self._means: list[Tensor | None] = [None, None]
 
-    def backward(self, pairs: Tensor) -> Tensor:
-        """Add the gradients of a batch of pairs (2 * batch, d) and return the loss, shape (1,), detached."""
-        log_first, log_second = self.head(pairs).log_softmax(dim=-1).chunk(2)
+    def backward(self, pairs: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Add the gradients of a batch of pairs (2 * batch, d) and return the loss, shape (1,), detached.
+
+        With `targets` (batch,), the loss is the cross-entropy to these labels instead.
+        """
+        logits = self.head(pairs)
+        if targets is not None:
+            loss = cross_entropy(logits, targets.repeat(2))
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            return loss.detach()[None]
+        log_first, log_second = logits.log_softmax(dim=-1).chunk(2)
         balance = balance_entropy(self._log_mean(0, log_first), self._log_mean(1, log_second))
         confidence = confidence_loss(log_first, log_second, reading=self.confidence)
         loss = view_cross_entropy(log_first, log_second) + confidence - self.alpha * balance

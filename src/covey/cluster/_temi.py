@@ -64,7 +64,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         Principal axes that the heads see; None for the features themselves.
     init : {"kmeans", "random"}, default="kmeans"
         How heads begin: each with the clusters of its own short k-means, as directions of its last layer; or at random.
-    n_steps : int, default=1000
+    n_steps : int, default=300
         Length of the training in steps.
     n_epochs : int or None, default=None
         Length in passes over the data; if given, `n_steps` is not looked at.
@@ -158,7 +158,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         standardize: bool = True,
         n_components: int | None = 128,
         init: Literal["kmeans", "random"] = "kmeans",
-        n_steps: int = 1000,
+        n_steps: int = 300,
         n_epochs: int | None = None,
         batch_size: int = 512,
         learning_rate: float = 1e-3,

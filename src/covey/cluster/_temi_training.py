@@ -1,26 +1,22 @@
 """TEMI's training step: teacher heads weigh the pairs, student heads learn from them, the teacher follows."""
 
 import copy
-import warnings
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from covey._torch import to_numpy, to_tensor
-from covey.cluster._kmeans import KMeans
+from covey.cluster._training import kmeans_labels
 from covey.nn import ClassPrior, StackedHeads, update_average
 from covey.objectives import distilled_scan_loss, pair_weights, temi_loss
-from covey.types import FloatArray, IntArray
 
 Objective = Literal["temi", "wpmi", "pmi", "scan"]
 
 
 _MOST_ENTRIES = 2**27  # probabilities (heads × rows × clusters) in work at a time: 0.5 GiB a tensor
 _START_ROWS = 20_000  # of the k-means that heads begin with
-_START_ITERATIONS = 20
 _CPU_CHUNK = 4  # heads whose hidden layers (4 MiB each for 1,024 rows) stay in a CPU's cache: benchmarks/temi_speed.py
 
 
@@ -149,16 +145,8 @@ def start_from_kmeans(students: list[StackedHeads], X: Tensor, n_clusters: int, 
     n_heads = sum(student.n_heads for student in students)
     seeds = iter(torch.randint(2**31, (n_heads,), generator=generator).tolist())
     for student in students:
-        labels = [_kmeans_labels(to_numpy(sample), n_clusters, next(seeds), X.device) for _ in range(student.n_heads)]
+        labels = [kmeans_labels(to_numpy(sample), n_clusters, next(seeds), X.device) for _ in range(student.n_heads)]
         student.start_from(sample, to_tensor(np.stack(labels), X.device))
-
-
-def _kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device) -> IntArray:
-    """Run k-means once, not to the end."""
-    kmeans = KMeans(n_clusters, n_init=1, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: said after training, if it matters
-        return kmeans.fit(X).labels_
 
 
 def pick_head(chunks: list[StackedHeads], head: int) -> StackedHeads:

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
+from covey.cluster._kmeans import KMeans
 from covey.neighbors import nearest_neighbors
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
 _PREDICT_ROWS = 4096
+_START_ITERATIONS = 20
 _MOST_PROBABILITIES = 2**29  # kept after training: 2 GiB
 
 
@@ -45,6 +47,15 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
+def kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, n_init: int = 1) -> IntArray:
+    """Run k-means, not to the end, for clusters to begin with."""
+    kmeans = KMeans(n_clusters, n_init=n_init, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: said after training, if it matters
+        labels: IntArray = kmeans.fit(X).labels_
+    return labels
+
+
 def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield batches of row numbers without end: epoch after epoch, each freshly shuffled, the ragged rest left out.
 
@@ -52,7 +63,7 @@ def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) ->
     """
     while True:
         order = torch.randperm(n_rows, generator=generator, device=generator.device)
-        yield from order[: n_rows - n_rows % batch_size].split(batch_size)
+        yield from order[: n_rows - n_rows % batch_size].view(-1, batch_size)
 
 
 def adamw(modules: Iterable[nn.Module], *, weight_decay: float) -> torch.optim.AdamW:

@@ -1,0 +1,119 @@
+"""Choosing TEMI's β without labels: a sweep of two entropies."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from covey.cluster._checks import check_real
+from covey.cluster._temi import TEMI
+from covey.types import NeighborGraph, Progress
+
+BETAS = (0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
+
+
+class BetaSweep(NamedTuple):
+    """What each β led to, and the one that was picked.
+
+    Attributes
+    ----------
+    beta : float
+        The pick.
+    betas : ndarray of shape (n_betas,), dtype float64
+        Those that were tried, ascending.
+    marginal_entropy : ndarray of shape (n_betas,), dtype float64
+        H(q(c)) in nats, at most log(n_clusters): high if all clusters are used.
+    conditional_entropy : ndarray of shape (n_betas,), dtype float64
+        E[H(q(c|x))] in nats: low if predictions are sure.
+    """
+
+    beta: float
+    betas: NDArray[np.float64]
+    marginal_entropy: NDArray[np.float64]
+    conditional_entropy: NDArray[np.float64]
+
+
+def select_beta(
+    X: Any,
+    estimator: TEMI,
+    *,
+    betas: Sequence[float] = BETAS,
+    tolerance: float = 0.05,
+    neighbors: NeighborGraph | None = None,
+    progress: Progress | None = None,
+) -> BetaSweep:
+    """Train with several β and pick the lowest whose predictions are sure.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Features.
+    estimator : TEMI
+        Settings; it is cloned, not fitted. Fewer heads and steps than for the final training do.
+    betas : sequence of float in (0.5, 1], default=(0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
+        What to try.
+    tolerance : float in [0, 1], default=0.05
+        How far above the smallest conditional entropy counts as low, as a share of log(n_clusters).
+    neighbors : NeighborGraph, default=None
+        Neighbours of the rows of `X`, if they are known already.
+    progress : Progress, default=None
+        Called after each β.
+
+    Returns
+    -------
+    sweep : BetaSweep
+        The pick and both curves.
+
+    Raises
+    ------
+    ValueError
+        If there is no β, or one is out of range.
+
+    Notes
+    -----
+    Section 4.2 and supplement A.1 of [1]_: the lowest β from which on the conditional entropy is constantly low. Low is
+    made precise here: within `tolerance` · log C of the smallest of the sweep, at that β and at all larger ones.
+
+    References
+    ----------
+    .. [1] Adaloglou et al., "Exploring the Limits of Deep Image Clustering using Pretrained Models",
+       BMVC 2023, arXiv:2303.17896.
+    """
+    tried = np.unique(np.asarray(betas, dtype=np.float64))
+    if len(tried) == 0:
+        raise ValueError("betas is empty; give at least one number in (0.5, 1].")
+    for beta in tried:
+        check_real("Each of betas", beta, low=0.5, high=1.0, open_low=True)
+    check_real("tolerance", tolerance, high=1.0)
+    marginal, conditional = np.empty(len(tried)), np.empty(len(tried))
+    for index, beta in enumerate(tried):
+        temi = clone(estimator).set_params(beta=float(beta))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the curve of H(q(c)) shows it
+            temi.fit(X, neighbors=neighbors)
+        marginal[index], conditional[index] = _entropies(temi.predict_proba(X))
+        if progress is not None:
+            progress("beta", index + 1, len(tried))
+    picked = first_constantly_low(conditional, tolerance * math.log(max(estimator.n_clusters, 2)))
+    return BetaSweep(float(tried[picked]), tried, marginal, conditional)
+
+
+def first_constantly_low(values: NDArray[np.float64], margin: float) -> int:
+    """Return the first index from which on all values stay within `margin` of the smallest; the last if none does."""
+    is_low = values <= values.min() + margin
+    stays_low = np.logical_and.accumulate(is_low[::-1])[::-1]
+    return int(stays_low.argmax()) if stays_low.any() else len(values) - 1
+
+
+def _entropies(probabilities: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the entropy of the mean of predictions (n, n_clusters) and the mean of their entropies."""
+    p = probabilities.astype(np.float64)
+    logarithm = np.log(np.where(p > 0, p, 1.0))
+    mean = p.mean(axis=0)
+    marginal = -(mean * np.log(np.where(mean > 0, mean, 1.0))).sum()
+    return float(marginal), float(-(p * logarithm).sum(axis=1).mean())
