@@ -43,7 +43,7 @@ def test_finds_blobs(blobs, fitted):
 @pytest.mark.parametrize("objective", ["temi", "wpmi", "pmi", "scan"])
 @pytest.mark.parametrize("init", ["kmeans", "random"])
 def test_every_objective_finds_blobs_from_either_start(blobs, objective, init):
-    temi = TEMI(4, **{**SHORT, "n_steps": 200}, objective=objective, init=init, random_state=1).fit(blobs[0])
+    temi = TEMI(4, **{**SHORT, "n_steps": 120}, objective=objective, init=init, random_state=1).fit(blobs[0])
     assert adjusted_rand_score(blobs[1], temi.labels_) > 0.95
 
 
