@@ -1,302 +1,201 @@
-"""Choosing the number of clusters: reduce, try each candidate, measure, decide."""
+"""Try candidates on a sample, look closer around the best, and say how sure that is."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import isqrt
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
-from sklearn.base import clone
+from sklearn.decomposition import PCA
 
 from covey._arrays import check_features, draw_seed, l2_normalize
-from covey.cluster import KMeans
+from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError
-from covey.metrics import adjusted_rand_score, silhouette_score
-from covey.selection._criteria import Evidence, Scores
-from covey.types import FloatArray, IntArray, Progress
+from covey.selection import CRITERIA
+from covey.selection._criteria import CandidateScore, Sample
+from covey.selection._result import NClustersResult
+from covey.types import FloatArray, Progress
 
-N_COMPONENTS = 50
-N_SUBSAMPLES = 5
-SUBSAMPLE_SHARE = 0.8
-MAX_ROWS = 5_000
-ROWS_PER_CLUSTER = 50
-MAX_CANDIDATE = 100
-GRID_STEP = 1.15
+MAX_ROWS = 5000
+"""A larger set is represented by this many rows, so that the time does not grow with it."""
+MAX_COMPONENTS = 50
+"""Principal axes in which distances are taken: in more, all distances become alike and silhouettes tell little."""
+MAX_CANDIDATE = 128
+N_CLOSER = 8
+_DENSE_UP_TO = 12
+_GRID_RATIO = 1.2
+_METRICS = ("cosine", "euclidean")
+
+Criterion = Callable[[Sample, int], CandidateScore]
 
 
-@dataclass(frozen=True, slots=True)
-class NClustersResult:
-    """A number of clusters and all that speaks for it.
+def default_candidates(n_rows: int) -> tuple[int, ...]:
+    """Return the numbers of clusters that are worth a try.
 
-    Attributes
+    Parameters
     ----------
-    n_clusters : int
-        The suggestion.
-    interval : tuple of int
-        The smallest and the largest candidate whose score lies within one standard deviation of the best.
-    criterion : str
-        What decided.
-    candidates : tuple of int
-        Every number that was tried, rising.
-    scores : dict of str to tuple of float
-        For each candidate: the criterion's score first, then ``silhouette``, ``stability`` and ``stability_std``.
     n_rows : int
-        Rows that were looked at; a large set is represented by a sample.
-    n_components : int
-        Dimensions of the reduced space.
-    reason : str
-        Why, in words.
+        Rows to be clustered, at least 3.
+
+    Returns
+    -------
+    candidates : tuple of int
+        Rising: all from 2 to 12, then in steps of a fifth, up to the smallest of 2 sqrt(n), n - 1 and 128.
+
+    Examples
+    --------
+    >>> default_candidates(100)
+    (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 17, 20)
     """
-
-    n_clusters: int
-    interval: tuple[int, int]
-    criterion: str
-    candidates: tuple[int, ...]
-    scores: dict[str, tuple[float, ...]]
-    n_rows: int
-    n_components: int
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible data."""
-        return asdict(self)
+    last = max(2, min(isqrt(4 * n_rows), n_rows - 1, MAX_CANDIDATE))
+    candidates = list(range(2, min(last, _DENSE_UP_TO) + 1))
+    while candidates[-1] < last:
+        candidates.append(min(last, round(candidates[-1] * _GRID_RATIO)))
+    return tuple(candidates)
 
 
 def select_n_clusters(
     X: Any,
     candidates: Sequence[int] | None = None,
     *,
-    k_min: int | None = None,
-    k_max: int | None = None,
-    criterion: str = "silhouette_stability",
     clusterer: Any = None,
+    criterion: str = "silhouette_stability",
+    metric: str = "cosine",
     random_state: Any = None,
     progress: Progress | None = None,
 ) -> NClustersResult:
-    """Choose the number of clusters without labels.
+    """Choose a number of clusters without labels.
 
     Parameters
     ----------
     X : array-like of shape (n, d), dtype float32
-        Features. Rows are scaled to unit length.
-    candidates : sequence of int, optional
-        Numbers to try. By default a grid, each number up to 12 and then steps of 15 percent, made finer around the
-        best.
-    k_min, k_max : int, optional
-        Ends of that grid; 2 and the smaller of 100 and a tenth of the rows (at least 10).
+        Features, at least 3 rows.
+    candidates : sequence of int, default=None
+        The numbers to choose from, each from 2 to n - 1. None takes `default_candidates` and looks closer around the
+        best of them.
+    clusterer : ClusterMixin, default=None
+        Makes the partitions, of reduced rows; None takes k-means with 3 restarts.
     criterion : str, default="silhouette_stability"
-        A registered criterion.
-    clusterer : ClusterMixin, optional
-        With the parameters `n_clusters` and `random_state` and a `predict`; k-means with three restarts by default.
+        A name in `CRITERIA`.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Whether rows are scaled to unit length before anything else, as suits features of a backbone.
     random_state : int, RandomState, Generator or None, default=None
-        Decides samples and starts.
-    progress : Progress, optional
-        Told after each candidate, as stage ``"choose"``.
+        Decides the sample, the subsamples and the fits.
+    progress : Progress, default=None
+        Told after each candidate.
 
     Returns
     -------
     result : NClustersResult
-        The choice and the whole curve.
+        The number, every score, and which other candidates are as plausible.
 
     Raises
     ------
     InvalidValueError
-        If a candidate is not between 2 and n - 1, or the range is empty.
+        If there are fewer than 3 rows, or a candidate or a word is not possible.
+    ValueError
+        If `X` is not a finite matrix.
     UnknownNameError
-        If there is no such criterion.
+        If the criterion is not registered.
 
     Notes
     -----
-    The features are centred and reduced to 50 principal axes, since distances in a thousand dimensions hardly
-    differ. For each candidate, k-means on all rows gives the silhouette; five fits on random 80 percent of the rows,
-    each extended to all rows by `predict`, give the stability: the mean adjusted Rand index over their ten pairs.
-    At most 5,000 rows (50 a cluster, if more clusters are asked for) are looked at. There is no truth to find here: a
-    collection has groups within groups, and the curve says more than its maximum.
-
-    Fewer than four rows, or fewer than three distinct ones, are one cluster by definition.
+    At most 5,000 rows, drawn without replacement, in at most 50 principal axes; each candidate is fitted to five
+    subsamples of 80 %. So the time is bounded whatever n is, and groups that make up less than about a thousandth of
+    the set, or more than 128 groups, are beyond it. The best candidate is the one of the largest mean score; all whose
+    score lies within one standard deviation of it, over the subsamples, are reported as plausible.
     """
-    from covey.selection import CRITERIA  # noqa: PLC0415  the registry is defined in the module that imports this one
-
-    decide = CRITERIA[criterion]
-    features = check_features(X)
-    generator = np.random.default_rng(draw_seed(random_state))
-    tried = _check_candidates(candidates, len(features), k_min, k_max) if len(features) > 3 else [1]
-    n_rows = min(len(features), max(MAX_ROWS, ROWS_PER_CLUSTER * max(tried)))
-    rows = np.sort(generator.choice(len(features), n_rows, replace=False))
-    reduced = reduce_features(features[rows], N_COMPONENTS)
-    n_distinct = len(np.unique(reduced, axis=0))
-    if n_rows < 4 or n_distinct < 3:
-        return _one_cluster(criterion, reduced.shape, n_distinct)
-    trial = _Trial(reduced, clusterer or KMeans(n_init=3, max_iter=100), generator, progress)
-    trial.run(tried)
+    X = check_features(X)
+    if len(X) < 3:
+        raise InvalidValueError(f"X has {len(X)} rows; a number of clusters can be chosen from 3 rows on.")
+    if metric not in _METRICS:
+        raise InvalidValueError(f"Unknown metric {metric!r}; use one of {', '.join(_METRICS)}.")
+    score: Criterion = CRITERIA[criterion]
+    grid = default_candidates(len(X)) if candidates is None else _check_candidates(candidates, len(X))
+    seed = draw_seed(random_state)
+    reduced = _reduce(_draw_rows(X, max(grid), seed), metric, seed)
+    sample = Sample(reduced, CLUSTERERS["kmeans"](n_init=3) if clusterer is None else clusterer, seed)
+    curve = _evaluate(score, sample, grid, progress, 0)
     if candidates is None:
-        best = tried[int(np.argmax(decide(trial.evidence())[0]))]
-        trial.run(_between(best, tried))
-    evidence = trial.evidence()
-    scores, deviations = decide(evidence)
-    return _conclude(criterion, evidence, (scores, deviations), reduced.shape)
-
-
-def default_candidates(n_rows: int, k_min: int | None = None, k_max: int | None = None) -> list[int]:
-    """Return the grid of numbers that are tried first.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of images.
-    k_min, k_max : int, optional
-        Ends of the grid.
-
-    Returns
-    -------
-    candidates : list of int
-        Rising.
-
-    Raises
-    ------
-    InvalidValueError
-        If the range is empty.
-    """
-    low = 2 if k_min is None else max(2, k_min)
-    high = min(MAX_CANDIDATE, max(10, n_rows // 10)) if k_max is None else k_max
-    high = min(max(high, low) if k_max is None else high, n_rows - 1)
-    if low > high:
-        raise InvalidValueError(
-            f"There is no number of clusters between {low} and {high} for {n_rows} images; widen --k-min and --k-max."
-        )
-    grid, k = [], float(low)
-    while k <= high:
-        grid.append(round(k))
-        k = k + 1 if k < 12 else k * GRID_STEP
-    return sorted({*grid, high})
-
-
-def reduce_features(X: FloatArray, n_components: int) -> FloatArray:
-    """Project unit rows on their principal axes.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), dtype float32
-        Rows of any length.
-    n_components : int
-        Number of axes; at most d are kept.
-
-    Returns
-    -------
-    Z : ndarray of shape (n, min(n_components, d)), dtype float32
-        Centred coordinates, the largest variance first.
-    """
-    unit = l2_normalize(X)
-    centered = unit - unit.mean(axis=0, dtype=np.float64).astype(np.float32)
-    d = X.shape[1]
-    wanted = (max(d - n_components, 0), d - 1)
-    _, axes = eigh((centered.T @ centered).astype(np.float64), subset_by_index=wanted)  # ascending eigenvalues
-    return np.ascontiguousarray(centered @ axes[:, ::-1].astype(np.float32))
-
-
-class _Trial:
-    """Fits candidates one by one and keeps what was measured."""
-
-    def __init__(self, X: FloatArray, clusterer: Any, generator: np.random.Generator, progress: Progress | None):
-        self.X = X
-        self.clusterer = clusterer
-        self.generator = generator
-        self.progress = progress
-        self.measured: dict[int, tuple[float, float, float]] = {}
-        n_kept = max(2, round(SUBSAMPLE_SHARE * len(X)))
-        # The same subsamples for every candidate: what they differ by is then the number of clusters alone.
-        self.subsamples = [np.sort(generator.choice(len(X), n_kept, replace=False)) for _ in range(N_SUBSAMPLES)]
-
-    def run(self, candidates: Sequence[int]) -> None:
-        """Measure each candidate."""
-        n_total = len(self.measured) + len(candidates)
-        for k in candidates:
-            self.measured[k] = self._measure(k)
-            if self.progress is not None:
-                self.progress("choose", len(self.measured), n_total)
-
-    def evidence(self) -> Evidence:
-        """Return what was measured so far, by rising candidate."""
-        ordered = sorted(self.measured)
-        separation, agreement, deviation = np.array([self.measured[k] for k in ordered]).T
-        return Evidence(np.array(ordered), separation, agreement, deviation)
-
-    def _measure(self, k: int) -> tuple[float, float, float]:
-        """Return silhouette, mean stability and its deviation."""
-        labels = self._fit(k, self.X).labels_
-        is_split = len(np.unique(labels)) > 1
-        separation = silhouette_score(self.X, labels, max_rows=MAX_ROWS) if is_split else -1.0
-        views = list(self._views(k))
-        agreement = [adjusted_rand_score(one, other) for one, other in combinations(views, 2)]
-        return separation, float(np.mean(agreement)), float(np.std(agreement))
-
-    def _views(self, k: int) -> Iterator[IntArray]:
-        """Yield the labels of all rows by fits on each subsample."""
-        for rows in self.subsamples:
-            yield self._fit(min(k, len(rows)), self.X[rows]).predict(self.X)
-
-    def _fit(self, k: int, X: FloatArray) -> Any:
-        seed = int(self.generator.integers(2**31))
-        return clone(self.clusterer).set_params(n_clusters=k, random_state=seed).fit(X)
-
-
-def _check_candidates(candidates: Sequence[int] | None, n_rows: int, k_min: int | None, k_max: int | None) -> list[int]:
-    if candidates is None:
-        return default_candidates(n_rows, k_min, k_max)
-    chosen = sorted({int(k) for k in candidates})
-    if not chosen or chosen[0] < 2 or chosen[-1] >= n_rows:
-        raise InvalidValueError(
-            f"candidates are {chosen}; they must be numbers from 2 to {n_rows - 1} (one less than the images)."
-        )
-    return chosen
-
-
-def _between(best: int, tried: Sequence[int], n_most: int = 6) -> list[int]:
-    """Return up to `n_most` numbers on each side between the best candidate and its neighbours on the grid."""
-    place = tried.index(best)
-    below = range(tried[max(place - 1, 0)] + 1, best)
-    above = range(best + 1, tried[min(place + 1, len(tried) - 1)])
-    return [k for gap in (below, above) for k in list(gap)[:: max(1, -(-len(gap) // n_most))]]
-
-
-def _conclude(
-    criterion: str, evidence: Evidence, decision: tuple[Scores, Scores], shape: tuple[int, ...]
-) -> NClustersResult:
-    scores, deviations = decision
-    candidates = [int(k) for k in evidence.candidates]
-    best = int(np.argmax(scores))
-    close = [k for k, score in zip(candidates, scores, strict=True) if score >= scores[best] - deviations[best]]
-    span = (
-        f"{close[0]} to {close[-1]} clusters do as well within one standard deviation"
-        if len(close) > 1
-        else "no other number tried comes within one standard deviation"
-    )
-    reason = (
-        f"{candidates[best]} clusters: silhouette {evidence.silhouette[best]:.3f}, stability "
-        f"{evidence.stability[best]:.2f} on {shape[0]} images; {span}."
-    )
-    if scores[best] <= 0 or evidence.stability[best] < 0.3:
-        reason += " The evidence is weak: the groups hardly differ from chance. Look at several numbers."
-    columns = {
-        criterion: scores,
-        "silhouette": evidence.silhouette,
-        "stability": evidence.stability,
-        "stability_std": evidence.stability_std,
-    }
+        curve += _evaluate(score, sample, _closer(curve), progress, len(curve))
+    curve.sort(key=lambda row: row.n_clusters)
+    best = max(curve, key=lambda row: row.score)  # of equal ones the smallest
+    plausible = tuple(row.n_clusters for row in curve if row.score >= best.score - best.spread)
     return NClustersResult(
-        n_clusters=candidates[best],
-        interval=(close[0], close[-1]),
-        criterion=criterion,
-        candidates=tuple(candidates),
-        scores={name: tuple(round(float(value), 6) for value in values) for name, values in columns.items()},
-        n_rows=shape[0],
-        n_components=shape[1],
-        reason=reason,
+        best.n_clusters, criterion, tuple(curve), plausible, len(reduced), _explain(best, curve, plausible, criterion)
     )
 
 
-def _one_cluster(criterion: str, shape: tuple[int, ...], n_distinct: int) -> NClustersResult:
-    """Answer for so few or so uniform rows that there is nothing to choose between."""
-    reason = f"1 cluster: {shape[0]} images, {n_distinct} of them distinct, are too few to look for groups."
-    return NClustersResult(1, (1, 1), criterion, (1,), {criterion: (0.0,)}, shape[0], shape[1], reason)
+def _check_candidates(candidates: Sequence[int], n_rows: int) -> tuple[int, ...]:
+    """Return the distinct candidates, rising."""
+    allowed = f"candidates must be whole numbers from 2 to {n_rows - 1}, one less than the rows of X"
+    if len(candidates) == 0:
+        raise InvalidValueError(f"There are no candidates; {allowed}.")
+    for candidate in candidates:
+        if isinstance(candidate, bool) or not isinstance(candidate, (int, np.integer)):
+            raise InvalidValueError(f"A candidate is {candidate!r}; {allowed}.")
+        if not 2 <= candidate < n_rows:
+            raise InvalidValueError(f"A candidate is {candidate}; {allowed}.")
+    return tuple(sorted({int(candidate) for candidate in candidates}))
+
+
+def _draw_rows(X: FloatArray, largest: int, seed: int) -> FloatArray:
+    """Return all rows, or a sample in which even the largest candidate finds rows for its clusters."""
+    n_rows = max(MAX_ROWS, 2 * largest)
+    if len(X) <= n_rows:
+        return X
+    rows = np.random.default_rng(seed).choice(len(X), n_rows, replace=False)
+    return X[np.sort(rows)]
+
+
+def _reduce(X: FloatArray, metric: str, seed: int) -> FloatArray:
+    """Return rows in their first principal axes, of unit length before that if the metric is cosine."""
+    X = l2_normalize(X) if metric == "cosine" else X
+    n_components = min(MAX_COMPONENTS, len(X) - 1)
+    if X.shape[1] <= n_components:
+        return X
+    return np.ascontiguousarray(PCA(n_components, random_state=seed).fit_transform(X), dtype=np.float32)
+
+
+def _evaluate(
+    score: Criterion, sample: Sample, candidates: Sequence[int], progress: Progress | None, n_before: int
+) -> list[CandidateScore]:
+    rows = []
+    for n_clusters in candidates:
+        rows.append(score(sample, n_clusters))
+        if progress is not None:
+            progress("choose", n_before + len(rows), n_before + len(candidates))
+    return rows
+
+
+def _closer(curve: Sequence[CandidateScore]) -> list[int]:
+    """Return numbers between the best candidate's neighbours on the grid that were not tried yet."""
+    tried = [row.n_clusters for row in curve]
+    best = max(range(len(curve)), key=lambda i: curve[i].score)
+    around = tried[max(best - 1, 0) : best + 2]
+    between = [number for low, high in pairwise(around) for number in range(low + 1, high)]
+    if len(between) > N_CLOSER:
+        between = [between[i] for i in np.linspace(0, len(between) - 1, N_CLOSER).astype(int)]
+    return between
+
+
+def _explain(best: CandidateScore, curve: Sequence[CandidateScore], plausible: tuple[int, ...], criterion: str) -> str:
+    """Say what was chosen, from what, and how sure that is."""
+    parts = ", ".join(
+        f"{name} {value:.2f} ± {best.details[f'{name}_spread']:.2f}"
+        for name, value in best.details.items()
+        if not name.endswith("_spread")
+    )
+    chosen = (
+        f"{best.n_clusters} clusters have the best {criterion.replace('_', ' x ')} ({parts}) "
+        f"of {len(curve)} numbers tried from {curve[0].n_clusters} to {curve[-1].n_clusters}."
+    )
+    if best.score <= 0:
+        return f"{chosen} No number separates the images: take it as a granularity, not as a finding."
+    if len(plausible) == 1:
+        return f"{chosen} No other number comes within one standard deviation."
+    if 2 * len(plausible) > len(curve):
+        return (
+            f"{chosen} The curve is flat: {len(plausible)} of them from {plausible[0]} to {plausible[-1]} do as well."
+        )
+    return f"{chosen} Within one standard deviation: {', '.join(map(str, plausible))}."

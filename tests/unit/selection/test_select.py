@@ -1,131 +1,154 @@
-"""Choosing the number of clusters: what is found on groups that are there, and what is said when none are."""
-
 import json
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.datasets import make_blobs
 
-from covey.errors import InvalidValueError, UnknownNameError
-from covey.selection import CRITERIA, default_candidates, select_n_clusters
-from covey.selection._criteria import Evidence, silhouette_stability
-from covey.selection._select import reduce_features
-
-
-def blobs(n_groups: int, n_rows: int = 240, d: int = 24, spread: float = 0.12) -> np.ndarray:
-    rng = np.random.default_rng(n_groups)
-    centers = np.linalg.qr(rng.normal(size=(d, d)))[0][:n_groups]
-    return (centers[np.arange(n_rows) % n_groups] + spread * rng.normal(size=(n_rows, d))).astype(np.float32)
+from covey.errors import CoveyError, UnknownNameError
+from covey.selection import CandidateScore, NClustersResult, _select, default_candidates, select_n_clusters
 
 
-@pytest.mark.parametrize("criterion", list(CRITERIA))
-@pytest.mark.parametrize("n_groups", [3, 7])
-def test_every_criterion_counts_separated_groups(criterion: str, n_groups: int) -> None:
-    result = select_n_clusters(blobs(n_groups), range(2, 12), criterion=criterion, random_state=0)
-    assert result.n_clusters == n_groups
-    assert result.interval[0] <= n_groups <= result.interval[1]
-    assert result.criterion == criterion
-    assert result.candidates == tuple(range(2, 12))
+@pytest.fixture(scope="module")
+def blobs() -> np.ndarray:
+    return make_blobs(300, 10, centers=6, cluster_std=1.0, center_box=(-8, 8), random_state=0)[0].astype(np.float32)
 
 
-def test_the_curve_is_kept_and_survives_json() -> None:
-    result = select_n_clusters(blobs(4), k_max=9, random_state=0)
-    told = json.loads(json.dumps(result.to_dict()))
-    assert told["n_clusters"] == 4
-    assert {len(values) for values in told["scores"].values()} == {len(told["candidates"])}
-    assert next(iter(told["scores"])) == "silhouette_stability"
-    assert "4 clusters: silhouette" in told["reason"]
-    np.testing.assert_allclose(
-        told["scores"]["silhouette_stability"],
-        np.maximum(told["scores"]["silhouette"], 0) * np.maximum(told["scores"]["stability"], 0),
-        atol=1e-5,
-    )
+@pytest.fixture(scope="module")
+def result(blobs: np.ndarray) -> NClustersResult:
+    return select_n_clusters(blobs, range(2, 12), metric="euclidean", random_state=0)
 
 
-def test_the_grid_is_made_finer_around_the_best() -> None:
-    X = blobs(19, n_rows=600, d=40, spread=0.05)
-    assert 19 not in default_candidates(len(X))
-    assert select_n_clusters(X, random_state=0).n_clusters == 19
+def test_the_whole_curve_is_kept(result: NClustersResult) -> None:
+    assert [row.n_clusters for row in result.curve] == list(range(2, 12))
+    assert result.n_clusters == 6
+    assert result.n_clusters in result.plausible
+    assert result.criterion == "silhouette_stability"
+    assert result.n_rows == 300
+    for row in result.curve:
+        assert set(row.details) == {"silhouette", "silhouette_spread", "stability", "stability_spread"}
+        assert np.isfinite([row.score, row.spread, *row.details.values()]).all()
 
 
-def test_the_same_seed_gives_the_same_evidence_and_no_global_state_moves() -> None:
-    before = np.random.get_state()[1].copy()  # noqa: NPY002  the global generator is what must stay as it is
-    first, second = (select_n_clusters(blobs(3), [2, 3, 4], random_state=5) for _ in range(2))
-    assert first == second
-    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002  as above
+def test_the_reason_names_the_number_and_the_doubt(result: NClustersResult) -> None:
+    assert result.why.startswith("6 clusters have the best silhouette x stability (silhouette 0.")
+    assert "of 10 numbers tried from 2 to 11" in result.why
 
 
-def test_noise_is_called_weak() -> None:
-    X = np.random.default_rng(0).normal(size=(300, 30)).astype(np.float32)
-    result = select_n_clusters(X, [2, 3, 4, 8, 12], random_state=0)
-    assert "evidence is weak" in result.reason
-    assert "evidence is weak" not in select_n_clusters(blobs(3), [2, 3, 4], random_state=0).reason
+def test_evidence_is_plain_data_with_the_deciding_score_by_its_name(result: NClustersResult) -> None:
+    evidence = result.to_dict()
+    assert json.loads(json.dumps(evidence)) == evidence
+    assert list(evidence["scores"]) == ["silhouette_stability", "silhouette", "stability"]
+    assert all(len(values) == len(evidence["candidates"]) for values in evidence["scores"].values())
+    assert evidence["reason"] == result.why
 
 
-@pytest.mark.parametrize("X", [np.eye(3), np.ones((50, 4)), np.repeat(np.eye(2), 20, axis=0), np.ones((1, 4))])
-def test_too_little_to_choose_from_is_one_cluster(X: np.ndarray) -> None:
-    result = select_n_clusters(X, random_state=0)
-    assert result.n_clusters == 1
-    assert "too few to look for groups" in result.reason
+def test_plausible_are_those_within_one_standard_deviation(result: NClustersResult) -> None:
+    best = max(result.curve, key=lambda row: row.score)
+    within = [row.n_clusters for row in result.curve if row.score >= best.score - best.spread]
+    assert list(result.plausible) == within
 
 
-@pytest.mark.parametrize("n_rows", [4, 5, 9, 24])
+def test_same_seed_same_result_and_no_global_generator(blobs: np.ndarray, result: NClustersResult) -> None:
+    import torch
+
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002 the caller's
+    again = select_n_clusters(blobs, range(2, 12), metric="euclidean", random_state=0)
+    assert again == result
+    select_n_clusters(blobs, [2, 3], random_state=None)
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+    assert (np.random.get_state()[1] == numpy_state[1]).all()  # noqa: NPY002 the caller's
+
+
+def test_a_score_does_not_hang_on_the_other_candidates(blobs: np.ndarray, result: NClustersResult) -> None:
+    alone = select_n_clusters(blobs, [6], metric="euclidean", random_state=0)
+    assert alone.curve[0] == result.curve[4]
+
+
+@pytest.mark.parametrize("n_rows", [3, 4, 5, 10, 100, 2500, 10_000, 1_000_000])
+def test_default_candidates_rise_within_what_is_possible(n_rows: int) -> None:
+    candidates = default_candidates(n_rows)
+    assert candidates[0] == 2
+    assert list(candidates) == sorted(set(candidates))
+    assert candidates[-1] <= max(2, min(n_rows - 1, 128))
+    assert len(candidates) <= 26
+
+
+@pytest.mark.parametrize("n_rows", [3, 4, 7])
 def test_few_rows_are_enough(n_rows: int) -> None:
-    result = select_n_clusters(blobs(2, n_rows=n_rows), random_state=0)
-    assert 1 <= result.n_clusters < n_rows
+    X = np.random.default_rng(0).normal(size=(n_rows, 4))
+    assert 2 <= select_n_clusters(X, random_state=0).n_clusters < n_rows
 
 
-def test_progress_is_told_for_each_candidate() -> None:
+def test_looks_closer_between_the_neighbours_of_the_best() -> None:
+    scores = {2: 0.1, 12: 0.3, 20: 0.9, 40: 0.2}
+    between = _select._closer([CandidateScore(k, score, 0.0) for k, score in scores.items()])
+    assert len(between) == _select.N_CLOSER
+    assert between[0] == 13
+    assert between[-1] == 39
+    assert not set(between) & set(scores)
+
+
+def test_a_large_set_is_sampled(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_select, "MAX_ROWS", 120)
+    result = select_n_clusters(blobs, [4, 6, 8], metric="euclidean", random_state=0)
+    assert result.n_rows == 120
+    assert result.n_clusters == 6
+
+
+def test_wide_rows_are_reduced_and_lengths_do_not_count_under_cosine() -> None:
+    rng = np.random.default_rng(0)
+    directions = np.eye(200)[np.arange(240) % 5] + 0.02 * rng.normal(size=(240, 200))
+    lengths = rng.lognormal(sigma=1.5, size=(240, 1))
+    plain = select_n_clusters(directions, range(2, 10), random_state=0)
+    stretched = select_n_clusters(directions * lengths, range(2, 10), random_state=0)
+    assert plain.n_clusters == stretched.n_clusters == 5
+
+
+def test_any_clusterer_with_a_number_will_do(blobs: np.ndarray) -> None:
+    result = select_n_clusters(
+        blobs, range(4, 9), clusterer=AgglomerativeClustering(), metric="euclidean", random_state=0
+    )
+    assert result.n_clusters == 6
+
+
+def test_equal_rows_do_not_stop_it() -> None:
+    X = np.repeat(np.eye(3), 10, axis=0)
+    assert select_n_clusters(X, random_state=0).n_clusters == 3
+
+
+def test_noise_is_not_sold_as_a_finding() -> None:
+    X = np.random.default_rng(0).normal(size=(400, 30))
+    result = select_n_clusters(X, metric="euclidean", random_state=0)
+    assert max(row.score for row in result.curve) < 0.1
+
+
+def test_progress_is_told_of_every_candidate(blobs: np.ndarray) -> None:
     told: list[tuple[str, int, int | None]] = []
-    select_n_clusters(blobs(3), [2, 3, 4], random_state=0, progress=lambda *step: told.append(step))
+    select_n_clusters(blobs, [2, 3, 4], random_state=0, progress=lambda *report: told.append(report))
     assert told == [("choose", 1, 3), ("choose", 2, 3), ("choose", 3, 3)]
 
 
-def test_another_clusterer_may_be_asked() -> None:
-    from sklearn.cluster import KMeans
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"candidates": []}, "There are no candidates"),
+        ({"candidates": [1, 2]}, "A candidate is 1; candidates must be whole numbers from 2 to 299"),
+        ({"candidates": [300]}, "A candidate is 300"),
+        ({"candidates": [2.5]}, "A candidate is 2.5"),
+        ({"candidates": [True]}, "A candidate is True"),
+        ({"metric": "dot"}, "Unknown metric 'dot'; use one of cosine, euclidean"),
+    ],
+)
+def test_says_what_is_wrong(blobs: np.ndarray, keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        select_n_clusters(blobs, **keywords)
+    assert isinstance(caught.value, CoveyError)
 
-    result = select_n_clusters(blobs(3), [2, 3, 4], clusterer=KMeans(n_init=2), random_state=0)
-    assert result.n_clusters == 3
 
-
-@pytest.mark.parametrize("candidates", [[1, 2], [2, 240], []])
-def test_candidates_out_of_range(candidates: list[int]) -> None:
-    with pytest.raises(InvalidValueError, match="numbers from 2 to 239"):
-        select_n_clusters(blobs(3), candidates)
-
-
-def test_an_empty_range_and_an_unknown_criterion() -> None:
-    with pytest.raises(InvalidValueError, match="no number of clusters between 20 and 10"):
-        select_n_clusters(blobs(3), k_min=20, k_max=10)
+def test_two_rows_are_too_few_and_criteria_have_names(blobs: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="X has 2 rows"):
+        select_n_clusters(blobs[:2])
     with pytest.raises(UnknownNameError, match="Did you mean 'silhouette'"):
-        select_n_clusters(blobs(3), criterion="silhouete")
-
-
-def test_the_default_grid() -> None:
-    assert default_candidates(24) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
-    assert default_candidates(5) == [2, 3, 4]
-    grid = default_candidates(1_000_000)
-    assert grid[:11] == list(range(2, 13))
-    assert grid[-1] == 100
-    assert all(later / earlier < 1.6 for earlier, later in pairwise(grid))
-    assert default_candidates(1000, 5, 7) == [5, 6, 7]
-
-
-def test_the_product_wants_both_and_counts_negatives_as_zero() -> None:
-    evidence = Evidence(
-        np.array([2, 3, 4, 5]),
-        silhouette=np.array([0.1, 0.4, -0.2, 0.5]),
-        stability=np.array([1.0, 0.8, 0.9, -0.1]),
-        stability_std=np.array([0.0, 0.1, 0.1, 0.1]),
-    )
-    scores, deviations = silhouette_stability(evidence)
-    np.testing.assert_allclose(scores, [0.1, 0.32, 0, 0])
-    np.testing.assert_allclose(deviations, [0, 0.04, 0, 0.05])
-
-
-def test_reduction_agrees_with_the_singular_vectors() -> None:
-    X = blobs(5)
-    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    centered = unit - unit.mean(axis=0)
-    expected = np.linalg.svd(centered, full_matrices=False)[1][:6]
-    np.testing.assert_allclose(np.linalg.norm(reduce_features(X, 6), axis=0), expected, rtol=1e-3)
+        select_n_clusters(blobs, criterion="silhouete")
