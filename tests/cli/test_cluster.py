@@ -87,8 +87,8 @@ def test_one_cluster_is_a_defined_answer(picture_folder: Path, project: Path) ->
     assert {row["cluster"] for row in assignments(project)} == {"0"}
 
 
-def test_temi_is_the_default_method(picture_folder: Path, project: Path) -> None:
-    keywords = ["-p", "n_epochs=3", "-p", "n_heads=2"]
+def test_temi_with_its_keywords(picture_folder: Path, project: Path) -> None:
+    keywords = ["--method", "temi", "-p", "n_epochs=3", "-p", "n_heads=2"]
     result = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", *keywords)
     assert result.exit_code == 0, result.output
     info = json.loads(run("info", project, "--json").stdout)
@@ -186,6 +186,13 @@ def test_a_dry_run_writes_nothing(picture_folder: Path, project: Path) -> None:
     assert plan["method"] == "kmeans"
     assert not project.exists()
     assert "Nothing was written" in run("cluster", picture_folder, "-o", project, "--dry-run").output
+
+
+def test_a_value_that_the_method_refuses_is_one_line(picture_folder: Path, project: Path) -> None:
+    result = run("cluster", picture_folder, "-o", project, "-k", 3, *QUICK, "-p", "n_init=0")
+    assert result.exit_code == 1
+    assert "n_init is 0; it must be at least 1" in result.stderr
+    assert not list(project.glob("runs/*"))
 
 
 def test_quiet_says_nothing(picture_folder: Path, project: Path) -> None:

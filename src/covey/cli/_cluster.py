@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from covey import defaults
 from covey.cli import _console, _options
 from covey.cli._options import AutoInt
 
@@ -21,11 +22,11 @@ EXIT_SKIPPED = 3
     metavar="N|auto",
     default="auto",
     show_default=True,
-    help="Number of clusters.",
+    help="Number of clusters, chosen if auto.",
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
-@click.option("--method", help="See: covey list clusterers.")
+@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @_options.embed_options

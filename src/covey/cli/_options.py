@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from covey import defaults
 from covey.cli._console import apply_options
 from covey.errors import InvalidValueError
 
@@ -56,7 +57,13 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply_options(
         function,
         [
-            click.option("-m", "--model", "backbone", metavar="BACKBONE", help="See: covey list backbones."),
+            click.option(
+                "-m",
+                "--model",
+                "backbone",
+                metavar="NAME",
+                help=f"Backbone; see: covey list backbones.  [default: {defaults.BACKBONE}]",
+            ),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
             click.option(
                 "-b", "--batch-size", type=AutoInt(1), metavar="N|auto", default="auto", help="Images at once."

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from covey import defaults
 from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path
 from covey.gallery import write_gallery
 from covey.images import scan_images
-from covey.pipeline import DEFAULT_BACKBONE, DEFAULT_METHOD, RunResult, check_output
+from covey.pipeline import RunResult, check_output
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -36,8 +37,8 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
         "duplicates": len(report.files) - len(report.records),
         "skipped": codes,
         "other_files": report.n_other,
-        "backbone": keywords.get("backbone", DEFAULT_BACKBONE),
-        "method": keywords.get("method", DEFAULT_METHOD),
+        "backbone": keywords.get("backbone", defaults.BACKBONE),
+        "method": keywords.get("method", defaults.CLUSTERER),
         "n_clusters": keywords.get("n_clusters", "auto"),
     }
     if as_json:

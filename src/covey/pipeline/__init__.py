@@ -1,8 +1,6 @@
 """Where arrays and files meet: from a folder to a partition, and from a partition and known labels to scores."""
 
 from covey.pipeline._cluster import (
-    DEFAULT_BACKBONE,
-    DEFAULT_METHOD,
     RunResult,
     cluster_folder,
     embed_folder,
@@ -11,8 +9,6 @@ from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
 from covey.pipeline._stages import METHOD_PARAMS, check_output, embed_images, make_estimator, scan_sources
 
 __all__ = [
-    "DEFAULT_BACKBONE",
-    "DEFAULT_METHOD",
     "METHOD_PARAMS",
     "Evaluation",
     "RunResult",

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from covey import defaults
 from covey._torch import resolve_device
 from covey.backbones import load_backbone
 from covey.extract import ExtractReport
@@ -28,9 +29,6 @@ from covey.pipeline._stages import (
 from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, write_skipped, write_tables
 from covey.types import BackboneSpec, Features, Progress
-
-DEFAULT_BACKBONE = "efficientnet_lite2.in1k"
-DEFAULT_METHOD = "temi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ def cluster_folder(
     n_clusters: int | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
-    backbone: str = DEFAULT_BACKBONE,
-    method: str = DEFAULT_METHOD,
+    backbone: str = defaults.BACKBONE,
+    method: str = defaults.CLUSTERER,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
     device: str = "auto",
@@ -97,7 +95,7 @@ def cluster_folder(
         The fewest and the most clusters to choose from.
     backbone : str, default="efficientnet_lite2.in1k"
         A registered backbone.
-    method : str, default="temi"
+    method : str, default="kmeans"
         A registered clusterer.
     params : mapping, optional
         Keywords of its constructor.
@@ -168,7 +166,7 @@ def embed_folder(
     sources: Sequence[Path],
     output: Path,
     *,
-    backbone: str = DEFAULT_BACKBONE,
+    backbone: str = defaults.BACKBONE,
     device: str = "auto",
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
