@@ -4,6 +4,9 @@ Every runtime gets the same folded convolutions and the same photographs. Rounds
 the machine does meets all of them; the best round counts. Processor time is given beside wall time because it suffers
 less from other work on the machine: threads / cpu_ms * 1000 is about the rate of an idle one.
 
+Recorded in ``extraction_runtimes.csv`` on two cores that other work kept busy (load 5 to 8); torch.compile was not
+measured.
+
     python benchmarks/extraction_runtimes.py FOLDER [--backbone NAME] [--rounds 5] [--compile] [--csv FILE]
 
 FOLDER holds photographs. ONNX Runtime and torch.compile (which needs a C++ compiler) are measured where they are there.

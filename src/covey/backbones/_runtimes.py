@@ -64,8 +64,9 @@ def resolve_runtime(spec: BackboneSpec, *, device: str, precision: str, runtime:
 
     Notes
     -----
-    On the CPU of a 2-core machine OpenVINO is 2 to 10 times as fast as the other runtimes (``benchmarks/``), so it is
-    the choice wherever it is installed; on other devices torch is.
+    OpenVINO in bfloat16 takes a third or less of the processor time that ONNX Runtime and eager torch take
+    (``benchmarks/extraction_runtimes.csv``), so it is the choice on the CPU wherever it is installed; on other devices
+    torch is.
     """
     if runtime not in RUNTIMES:
         raise InvalidValueError(f"runtime is {runtime!r}; it must be one of {', '.join(RUNTIMES)}.")
