@@ -30,7 +30,7 @@ _PAPER: Final = {  # section 4.1, table 10 and supplement C of arXiv:2303.17896
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
-        "fast": {},  # the constructor's defaults; benchmarks/temi_quality.py compares them with "paper"
+        "fast": {},  # the constructor's defaults
         "paper": _PAPER,
         "paper-imagenet": _PAPER | {"n_neighbors": 25, "batch_size": 1024, "warmup": 0.05},  # section 4.1, table 10
         "paper-cifar20": _PAPER | {"beta": 0.55},  # table 10

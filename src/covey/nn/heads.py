@@ -36,7 +36,7 @@ class StackedHeads(nn.Module):
     Section 3.2 of [1]_ says "three-layer"; widths, normalisation and initial values are those of the authors' code.
     Inside, columns are samples, ``(H, width, batch)``: then the first layer of all heads is a single matrix product and
     nothing needs to be transposed. The L2 normalisation divides the logits, which are fewer than what it normalises.
-    `benchmarks/temi_speed.py` has the numbers against a loop over heads.
+    `benchmarks/temi_speed.py` times it against a loop over heads.
 
     References
     ----------
