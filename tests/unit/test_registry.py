@@ -42,9 +42,7 @@ def test_a_taken_name_names_both_claimants(registry: Registry, monkeypatch: pyte
 
 
 def test_a_missing_extra_says_what_to_install() -> None:
-    with pytest.raises(
-        MissingExtraError, match=r"backbone .x. needs no_such_module_here.*covey\[thing\]"
-    ):
+    with pytest.raises(MissingExtraError, match=r"backbone .x. needs no_such_module_here.*covey\[thing\]"):
         require("no_such_module_here", extra="thing", for_="backbone 'x'")
 
 

@@ -58,7 +58,7 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     with Project.open(result.project) as project:
         clusters = project.clusters(result.partition_id)
     if result.selection is not None:
-        click.echo(result.selection.reason)
+        click.echo(result.selection.why)
     rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
     echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
     if len(clusters) > N_CLUSTERS_SHOWN:

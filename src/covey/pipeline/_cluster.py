@@ -30,6 +30,8 @@ from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, write_skipped, write_tables
 from covey.types import BackboneSpec, Features, Progress
 
+MIN_IMAGES_TO_CHOOSE = 3  # fewer are one cluster
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -137,7 +139,7 @@ def cluster_folder(
         check_n_clusters(n_clusters, len(features.ids))
         selection = None
         with _timed(seconds, "choose"):
-            if n_clusters is None:
+            if n_clusters is None and len(features.ids) >= MIN_IMAGES_TO_CHOOSE:
                 selection = select_n_clusters(
                     features.X, k_min=k_min, k_max=k_max, random_state=random_state, progress=progress
                 )

@@ -39,18 +39,27 @@ class NClustersResult:
         Returns
         -------
         evidence : dict
-            ``n_clusters``, ``criterion``, ``reason``, ``candidates``, ``plausible``, ``n_rows``, ``spread``, and
-            ``scores``: for the criterion and each of its details a list in the order of ``candidates``.
+            ``n_clusters``, ``criterion``, ``reason``, ``candidates``, ``plausible``, ``interval`` (the ends of
+            ``plausible``), ``n_rows``, and ``scores``: for the criterion and each of its details a list in the order
+            of ``candidates``, and under the name with ``_std`` behind it the standard deviation over the subsamples.
         """
-        names = [name for name in self.curve[0].details if not name.endswith("_spread")]
-        scores = {name: [row.details[name] for row in self.curve] for name in names}
+        details = {
+            name.removesuffix("_spread") + ("_std" if name.endswith("_spread") else ""): [
+                row.details[name] for row in self.curve
+            ]
+            for name in self.curve[0].details
+        }
+        decisive = {
+            self.criterion: [row.score for row in self.curve],
+            f"{self.criterion}_std": [row.spread for row in self.curve],
+        }
         return {
             "n_clusters": self.n_clusters,
             "criterion": self.criterion,
             "reason": self.why,
             "candidates": [row.n_clusters for row in self.curve],
-            "scores": {self.criterion: [row.score for row in self.curve], **scores},
-            "spread": [row.spread for row in self.curve],
+            "scores": {**details, **decisive},
             "plausible": list(self.plausible),
+            "interval": [self.plausible[0], self.plausible[-1]],
             "n_rows": self.n_rows,
         }

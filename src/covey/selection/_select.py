@@ -29,26 +29,41 @@ _METRICS = ("cosine", "euclidean")
 Criterion = Callable[[Sample, int], CandidateScore]
 
 
-def default_candidates(n_rows: int) -> tuple[int, ...]:
+def default_candidates(n_rows: int, k_min: int | None = None, k_max: int | None = None) -> tuple[int, ...]:
     """Return the numbers of clusters that are worth a try.
 
     Parameters
     ----------
     n_rows : int
         Rows to be clustered, at least 3.
+    k_min : int, default=None
+        The first number; None is 2.
+    k_max : int, default=None
+        The last number, at most n - 1; None is the smallest of 2 sqrt(n), n - 1 and 128.
 
     Returns
     -------
     candidates : tuple of int
-        Rising: all from 2 to 12, then in steps of a fifth, up to the smallest of 2 sqrt(n), n - 1 and 128.
+        Rising: all up to 12, then in steps of a fifth.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no number between the two.
 
     Examples
     --------
     >>> default_candidates(100)
     (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 17, 20)
     """
-    last = max(2, min(isqrt(4 * n_rows), n_rows - 1, MAX_CANDIDATE))
-    candidates = list(range(2, min(last, _DENSE_UP_TO) + 1))
+    first = 2 if k_min is None else max(2, k_min)
+    last = max(first, min(isqrt(4 * n_rows), MAX_CANDIDATE)) if k_max is None else k_max
+    last = min(last, n_rows - 1)
+    if first > last:
+        raise InvalidValueError(
+            f"There is no number of clusters from {first} to {last} for {n_rows} images; widen --k-min and --k-max."
+        )
+    candidates = list(range(first, max(first, min(last, _DENSE_UP_TO)) + 1))
     while candidates[-1] < last:
         candidates.append(min(last, round(candidates[-1] * _GRID_RATIO)))
     return tuple(candidates)
@@ -58,6 +73,8 @@ def select_n_clusters(
     X: Any,
     candidates: Sequence[int] | None = None,
     *,
+    k_min: int | None = None,
+    k_max: int | None = None,
     clusterer: Any = None,
     criterion: str = "silhouette_stability",
     metric: str = "cosine",
@@ -73,6 +90,8 @@ def select_n_clusters(
     candidates : sequence of int, default=None
         The numbers to choose from, each from 2 to n - 1. None takes `default_candidates` and looks closer around the
         best of them.
+    k_min, k_max : int, default=None
+        Ends of the default candidates.
     clusterer : ClusterMixin, default=None
         Makes the partitions, of reduced rows; None takes k-means with 3 restarts.
     criterion : str, default="silhouette_stability"
@@ -111,7 +130,7 @@ def select_n_clusters(
     if metric not in _METRICS:
         raise InvalidValueError(f"Unknown metric {metric!r}; use one of {', '.join(_METRICS)}.")
     score: Criterion = CRITERIA[criterion]
-    grid = default_candidates(len(X)) if candidates is None else _check_candidates(candidates, len(X))
+    grid = default_candidates(len(X), k_min, k_max) if candidates is None else _check_candidates(candidates, len(X))
     seed = draw_seed(random_state)
     reduced = _reduce(_draw_rows(X, max(grid), seed), metric, seed)
     sample = Sample(reduced, CLUSTERERS["kmeans"](n_init=3) if clusterer is None else clusterer, seed)

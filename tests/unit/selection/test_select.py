@@ -6,7 +6,7 @@ import pytest
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import make_blobs
 
-from covey.errors import CoveyError, UnknownNameError
+from covey.errors import CoveyError, InvalidValueError, UnknownNameError
 from covey.selection import CandidateScore, NClustersResult, _select, default_candidates, select_n_clusters
 
 
@@ -39,7 +39,10 @@ def test_the_reason_names_the_number_and_the_doubt(result: NClustersResult) -> N
 def test_evidence_is_plain_data_with_the_deciding_score_by_its_name(result: NClustersResult) -> None:
     evidence = result.to_dict()
     assert json.loads(json.dumps(evidence)) == evidence
-    assert list(evidence["scores"]) == ["silhouette_stability", "silhouette", "stability"]
+    names = ("silhouette_stability", "silhouette", "stability")
+    assert evidence["scores"].keys() == {*names, *(f"{name}_std" for name in names)}
+    assert {len(values) for values in evidence["scores"].values()} == {len(evidence["candidates"])}
+    assert evidence["interval"] == [evidence["plausible"][0], evidence["plausible"][-1]]
     assert all(len(values) == len(evidence["candidates"]) for values in evidence["scores"].values())
     assert evidence["reason"] == result.why
 
@@ -152,3 +155,13 @@ def test_two_rows_are_too_few_and_criteria_have_names(blobs: np.ndarray) -> None
         select_n_clusters(blobs[:2])
     with pytest.raises(UnknownNameError, match="Did you mean 'silhouette'"):
         select_n_clusters(blobs, criterion="silhouete")
+
+
+def test_the_ends_of_the_default_candidates_may_be_given() -> None:
+    assert default_candidates(1000, 5, 7) == (5, 6, 7)
+    assert default_candidates(1000, k_min=60)[0] == 60
+    assert default_candidates(10_000, k_max=300)[-1] == 300
+    assert default_candidates(9, k_max=300)[-1] == 8
+    assert default_candidates(10_000, k_min=200) == (200,)
+    with pytest.raises(InvalidValueError, match="no number of clusters from 20 to 10 for 1000 images"):
+        default_candidates(1000, 20, 10)
