@@ -17,6 +17,10 @@ $(VENV)/.covey: pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
+$(VENV)/.demo: $(VENV)/.covey
+	$(PIP) --editable .[demo]
+	touch $@
+
 $(VENV)/.develop: $(VENV)/.covey
 	$(PIP) --group test --group lint
 	touch $@
@@ -26,11 +30,12 @@ $(VENV)/.benchmark: $(VENV)/.develop
 	touch $@
 
 ifeq ($(IMAGES),)
-demo: $(VENV)/.covey
-	$(BIN)/covey sample $(DEMO)/pictures
-	$(BIN)/covey cluster $(DEMO)/pictures --output $(DEMO)/pictures.covey
-	$(BIN)/covey eval $(DEMO)/pictures.covey --labels $(DEMO)/labels.csv
-	@echo "Open $(DEMO)/pictures.covey/gallery/index.html in a browser."
+demo: $(VENV)/.demo
+	$(BIN)/covey sample $(DEMO) --kind emoji
+	$(BIN)/covey cluster $(DEMO)/emoji --output $(DEMO)/emoji.covey
+	@echo "Rough classes, made from the Unicode names after the fact, to show what covey eval says:"
+	$(BIN)/covey eval $(DEMO)/emoji.covey --labels $(DEMO)/emoji.csv
+	@echo "Open $(DEMO)/emoji.covey/gallery/index.html in a browser."
 else
 demo: $(VENV)/.covey
 	$(BIN)/covey cluster "$(IMAGES)" --output $(DEMO)/own.covey
