@@ -29,7 +29,7 @@ def top_scores(scores: Tensor, n_top: int) -> tuple[Tensor, Tensor]:
     Columns are split into groups; the `n_top` largest entries lie within the `n_top` groups of largest maxima, because
     each of these groups holds an entry at least as large as anything elsewhere. So one pass of maxima, which runs at
     the speed of memory, leaves a small part to be searched in the same way. On rows of 50,000 and 64 wanted this takes
-    a third of the time of ``torch.topk`` (benchmarks/neighbors.py).
+    less than half the time of ``torch.topk``.
     """
     n_rows, n_columns = scores.shape
     group_size = _group_size(n_columns, n_top)
