@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from covey._torch import matmul_dtype, resolve_device
+from covey.backbones._eager import TorchNetwork
 from covey.errors import InvalidValueError, MissingExtraError
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
@@ -81,6 +82,4 @@ def resolve_runtime(spec: BackboneSpec, *, device: str, precision: str, runtime:
         from covey.backbones._openvino import OpenVINONetwork  # noqa: PLC0415 - imported where it is installed only
 
         return Runtime("openvino", **words, build=partial(OpenVINONetwork, precision=words["precision"]))
-    from covey.backbones._eager import TorchNetwork  # noqa: PLC0415 - one runtime is imported, not both
-
     return Runtime("torch", **words, build=partial(TorchNetwork, device=place, dtype=dtype))
