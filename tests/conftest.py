@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# As the command line does, before anything loads torch: threads that spin starve each other on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("COVEY_DATA", REPOSITORY.parent / "shared" / "data"))
 

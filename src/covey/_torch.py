@@ -72,13 +72,13 @@ def matmul_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         For another word.
     """
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device.type) else torch.float32
     if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision is {precision!r}; it must be 'auto', 'float32' or 'bfloat16'.")
+        raise InvalidValueError(f"precision is {precision!r}; it must be 'auto', 'float32' or 'bfloat16'.")
     return torch.float32 if precision == "float32" else torch.bfloat16
 
 

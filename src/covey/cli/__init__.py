@@ -5,6 +5,7 @@ A command is one file and one row of `COMMANDS`; installed packages add theirs t
 """
 
 import errno
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,5 +85,10 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line; the console script's entry point."""
+    """Run the command line; the console script's entry point.
+
+    Threads of matrix products that wait shall sleep: by default they spin, and on a busy machine take the very
+    cores that the others wait for. The libraries read this once, when they are loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     cli.main(args=list(args) if args is not None else None, prog_name="covey")

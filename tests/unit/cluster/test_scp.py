@@ -11,8 +11,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster._scp import SCP
-from covey.cluster._scp_presets import PRESETS
-from covey.cluster._scp_training import PairSource, ViewAgreement
+from covey.cluster._scp._presets import PRESETS
+from covey.cluster._scp._training import PairSource, ViewAgreement
 from covey.errors import UnknownNameError
 from covey.neighbors import nearest_neighbors
 from covey.nn import ClusterMLP

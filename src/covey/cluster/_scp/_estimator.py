@@ -12,9 +12,9 @@ from torch.nn.functional import normalize
 
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
-from covey.cluster._scp_checks import check_scp_parameters, check_views
-from covey.cluster._scp_presets import PRESETS
-from covey.cluster._scp_training import PairSource, Scaling, ViewAgreement, fit_row_scaling, start_labels
+from covey.cluster._scp._checks import check_scp_parameters, check_views
+from covey.cluster._scp._presets import PRESETS
+from covey.cluster._scp._training import PairSource, Scaling, ViewAgreement, fit_row_scaling, start_labels
 from covey.cluster._training import (
     adamw,
     collect_predictions,
