@@ -32,7 +32,7 @@ $(VENV)/.benchmark: $(VENV)/.develop
 ifeq ($(IMAGES),)
 demo: $(VENV)/.demo
 	$(BIN)/covey sample $(DEMO) --kind emoji
-	$(BIN)/covey cluster $(DEMO)/emoji --output $(DEMO)/emoji.covey
+	$(BIN)/covey cluster $(DEMO)/emoji --output $(DEMO)/emoji.covey --n-clusters 20
 	@echo "Rough classes, made from the Unicode names after the fact, to show what covey eval says:"
 	$(BIN)/covey eval $(DEMO)/emoji.covey --labels $(DEMO)/emoji.csv
 	@echo "Open $(DEMO)/emoji.covey/gallery/index.html in a browser."

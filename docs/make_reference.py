@@ -16,7 +16,7 @@ WIDTH = 100
 def help_page() -> str:
     """Return the page: the help of the program and of each command, as the terminal shows it."""
     parts = ["# Commands\n\nMade by `docs/make_reference.py` from the help texts.\n"]
-    root = click.Context(cli, info_name="covey", terminal_width=WIDTH)
+    root = click.Context(cli, info_name="covey", terminal_width=WIDTH, help_option_names=["-h", "--help"])
     parts.append(_section("covey", cli.get_help(root)))
     for name in COMMANDS:
         context = click.Context(COMMANDS[name], info_name=name, parent=root, terminal_width=WIDTH)

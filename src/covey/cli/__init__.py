@@ -46,11 +46,11 @@ class Failure(click.ClickException):
 class CoveyGroup(click.Group):
     """A group that imports a command when it is asked for and turns covey's errors into one line."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  as above
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         command: click.Command | None = COMMANDS.get(cmd_name)
         return command

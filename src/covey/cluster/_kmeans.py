@@ -120,7 +120,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's contract
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the centers and label the rows.
 
         Parameters

@@ -232,7 +232,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     def fit(
         self,
         X: Any,
-        y: Any = None,  # noqa: ARG002, scikit-learn's contract
+        y: Any = None,
         *,
         neighbors: NeighborGraph | None = None,
         progress: Progress | None = None,

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812, its usual name
+from torch.nn import functional as F
 
 _SMALLEST = 1e-24  # of a squared length, against 0 / 0
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812, its usual name
+from torch.nn import functional as F
 
 Activation = Literal["relu", "gelu", "silu"]
 Norm = Literal["batch", "layer", "none"]

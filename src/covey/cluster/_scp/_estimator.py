@@ -191,7 +191,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     def fit(
         self,
         X: Any,
-        y: Any = None,  # noqa: ARG002, scikit-learn's contract
+        y: Any = None,
         *,
         views: Any = None,
         neighbors: NeighborGraph | None = None,
