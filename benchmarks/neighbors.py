@@ -1,6 +1,6 @@
-"""Exact 50-NN of covey, faiss and scikit-learn in turn on 50,000 x 768 rows: seconds, and recall against float32.
+"""Exact 50-NN of covey, faiss and scikit-learn in turn on rows of 768 features: seconds, and recall against float32.
 
-    OMP_NUM_THREADS=2 python benchmarks/neighbors.py [--repeats 3] [--without-sklearn]
+    OMP_NUM_THREADS=2 python benchmarks/neighbors.py [--rows 50000] [--repeats 3] [--without-sklearn]
 
 All normalise the rows within the clock; faiss is IndexFlatIP asked for 51 with the row itself dropped. The libraries
 run in turn, so that a busy machine is busy for all. Rows are appended to neighbors.csv beside this file.
@@ -47,10 +47,11 @@ def with_sklearn(X: np.ndarray, n_neighbors: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--n-neighbors", type=int, default=50)
     parser.add_argument("--without-sklearn", action="store_true")
     options = parser.parse_args()
-    X = make_rows(50_000, 768)
+    X = make_rows(options.rows, 768)
     searches: dict[str, Callable[[], np.ndarray]] = {
         "covey float32": lambda: with_covey(X, options.n_neighbors, "float32"),
         "covey bfloat16": lambda: with_covey(X, options.n_neighbors, "bfloat16"),
@@ -71,7 +72,7 @@ def main() -> None:
         table = csv.writer(stream)
         for name, indices in found.items():
             recall = np.mean([np.isin(a, b).mean() for a, b in zip(exact, indices, strict=True)])
-            row = (name, "wall", threads, options.repeats, f"{min(seconds[name]):.2f}",
+            row = (name, "wall", threads, options.rows, options.repeats, f"{min(seconds[name]):.2f}",
                    f"{statistics.median(seconds[name]):.2f}", f"{recall:.6f}", "")  # fmt: skip
             table.writerow(row)
             print(*row)
