@@ -25,7 +25,7 @@ def info(project: Path, as_json: bool) -> None:
         echo_json(dataclasses.asdict(summary))
         return
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
-    click.echo(ledger_line(ledger.n_found, 0, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
     click.echo()
     echo_table(
         [(item.fingerprint[:12], item.n_images, item.n_features, f"{item.n_bytes / 1e6:.1f}") for item in sizes],
