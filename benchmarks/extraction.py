@@ -6,8 +6,8 @@ is given beside wall time because it suffers less from other work on the machine
 rate over the model's, ``share_of_possible`` the pipeline's rate over what two tasks that share the processors without a
 gap would reach, and ``waiting`` the share of its time that the model waited for pictures.
 
-Recorded in ``extraction.csv`` on two otherwise idle cores with AMX, on photographs of 224 x 224 pixels: the best and the
-median of three rounds (Lite0) and two (Lite2).
+Recorded in ``extraction.csv`` on two otherwise idle cores with AMX, on photographs of 224 x 224 pixels: the best and
+the median of three rounds (Lite0) and two (Lite2).
 
     python benchmarks/extraction.py FOLDER [--backbone NAME] [--images 512] [--rounds 3] [--csv FILE]
 """
