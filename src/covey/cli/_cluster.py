@@ -65,19 +65,12 @@ def cluster(sources: tuple[Path, ...], output: Path | None, **options: Any) -> N
 
 def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Name the command's options as `covey.pipeline.cluster_folder` does; None leaves its default."""
-    names = ("recursive", "follow_symlinks", "include", "exclude")
-    keywords = {
+    own = {
         "n_clusters": options["n_clusters"],
         "k_min": options["k_min"],
         "k_max": options["k_max"],
-        "backbone": options["backbone"],
         "method": options["method"],
         "params": _options.parse_params(options["params"]),
         "random_state": options["random_state"],
-        "device": options["device"],
-        "scan_options": _options.scan_keywords(**{name: options[name] for name in names}),
-        "extract_options": _options.extract_keywords(
-            batch_size=options["batch_size"], engine=options["engine"], workers=options["workers"]
-        ),
     }
-    return {name: value for name, value in keywords.items() if value is not None}
+    return {**_options.drop_none(own), **_options.pipeline_keywords(options)}

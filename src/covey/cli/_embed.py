@@ -23,21 +23,11 @@ def embed(sources: tuple[Path, ...], output: Path | None, **options: Any) -> Non
     if options["offline"]:
         _console.forbid_network()
     output = _options.default_output(sources, output)
-    names = ("recursive", "follow_symlinks", "include", "exclude")
-    keywords = {name: options[name] for name in ("backbone", "device") if options[name] is not None}
     with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
         from covey.pipeline import embed_folder
 
-        features, report, ledger = embed_folder(
-            sources,
-            output,
-            scan_options=_options.scan_keywords(**{name: options[name] for name in names}),
-            extract_options=_options.extract_keywords(
-                batch_size=options["batch_size"], engine=options["engine"], workers=options["workers"]
-            ),
-            progress=progress,
-            **keywords,
-        )
+        keywords = _options.pipeline_keywords(options)
+        features, report, ledger = embed_folder(sources, output, progress=progress, **keywords)
     n, d = features.X.shape
     line = _console.ledger_line(
         ledger.n_found, report.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures

@@ -1,6 +1,6 @@
 """The options that several commands have, each said once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,22 +101,22 @@ def default_output(sources: tuple[Path, ...], output: Path | None) -> Path:
     return Path(f"{sources[0].resolve().stem or 'images'}.covey")
 
 
-def scan_keywords(
-    *, recursive: bool, follow_symlinks: bool, include: tuple[str, ...], exclude: tuple[str, ...]
-) -> dict[str, Any]:
-    """Name the scan's options as `covey.images.scan_images` does."""
-    return {
-        "recursive": recursive,
-        "follow_symlinks": follow_symlinks,
-        "include": include,
-        "exclude": exclude,
+def pipeline_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name what `source_options` and `embed_options` add as `covey.pipeline` does; ``auto`` leaves its default."""
+    extract = {"engine": options["engine"], "batch_size": options["batch_size"], "n_workers": options["workers"]}
+    scan = ("recursive", "follow_symlinks", "include", "exclude")
+    keywords = {
+        "backbone": options["backbone"],
+        "device": options["device"],
+        "scan_options": {name: options[name] for name in scan},
+        "extract_options": drop_none(extract),
     }
+    return drop_none(keywords)
 
 
-def extract_keywords(*, batch_size: int | None, engine: str, workers: int | None) -> dict[str, Any]:
-    """Name the options of extraction as `covey.extract.extract_features` does; ``auto`` leaves its default."""
-    given = {"batch_size": batch_size, "n_workers": workers}
-    return {"engine": engine, **{name: value for name, value in given.items() if value is not None}}
+def drop_none(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given."""
+    return {name: value for name, value in keywords.items() if value is not None}
 
 
 def parse_params(params: tuple[str, ...]) -> dict[str, Any]:
