@@ -53,5 +53,9 @@ class ModelError(CoveyError, RuntimeError):
     """A model's weights are missing, damaged or of another kind."""
 
 
+class ConvergenceError(CoveyError, ArithmeticError):
+    """A training diverged: its loss is no number any more."""
+
+
 class EngineError(CoveyError, RuntimeError):
     """What runs the shards broke down."""

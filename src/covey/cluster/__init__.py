@@ -4,15 +4,17 @@ Nothing here knows what a file is. `CLUSTERERS` maps the names of the command li
 when they are asked for, so that listing them costs no import of torch.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from covey.registry import Registry
 
 if TYPE_CHECKING:
     from covey.cluster._kmeans import KMeans
-    from covey.cluster._temi import TEMI
+    from covey.cluster._scp import SCP
+    from covey.cluster._temi import TEMI, BetaSweep, select_beta
 
-__all__ = ["CLUSTERERS", "TEMI", "KMeans"]
+__all__ = ["CLUSTERERS", "SCP", "TEMI", "BetaSweep", "KMeans", "select_beta"]
 
 CLUSTERERS = Registry(
     "clusterer",
@@ -20,15 +22,22 @@ CLUSTERERS = Registry(
     {
         "kmeans": "covey.cluster._kmeans:KMeans",
         "temi": "covey.cluster._temi:TEMI",
+        "scp": "covey.cluster._scp:SCP",
     },
 )
 
-_BY_CLASS = {"KMeans": "kmeans", "TEMI": "temi"}
+_HOME = {
+    "KMeans": "covey.cluster._kmeans",
+    "TEMI": "covey.cluster._temi",
+    "select_beta": "covey.cluster._temi",
+    "BetaSweep": "covey.cluster._temi",
+    "SCP": "covey.cluster._scp",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _BY_CLASS:
-        return CLUSTERERS[_BY_CLASS[name]]
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,6 +1,7 @@
 """What every estimator checks at its door, so that their messages agree."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,13 @@ def check_real(name: str, value: Any, *, low: float = 0.0, high: float = math.in
     if not (math.isfinite(value) and low <= value <= high) or (open_low and value == low):
         raise ValueError(f"{name} is {value}; it must lie in {allowed}.")
     return float(value)
+
+
+def check_choices(parameters: Mapping[str, Any], choices: Mapping[str, Sequence[str]]) -> None:
+    """Raise for the first parameter whose word is not among its choices."""
+    for name, allowed in choices.items():
+        if parameters[name] not in allowed:
+            raise ValueError(f"{name} is {parameters[name]!r}; it must be one of {', '.join(allowed)}.")
 
 
 def check_n_clusters(n_clusters: Any, n_samples: int) -> int:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
+from covey.errors import ConvergenceError
 from covey.neighbors import nearest_neighbors
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
 _PREDICT_ROWS = 4096
 _START_ITERATIONS = 20
 _MOST_PROBABILITIES = 2**29  # kept after training: 2 GiB
+_GUESSING = 0.95  # of the entropy of a guess
 
 
 def make_generators(random_state: Any, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
@@ -84,12 +86,13 @@ def train(
     steps_per_epoch: int,
     rate_at: Callable[[int], float],
     after_step: Callable[[], None] = lambda: None,
+    stop: Callable[[list[Tensor]], bool] = lambda _: False,
     progress: Progress | None = None,
-) -> Tensor:
-    """Train for `n_steps` and return the mean losses of each epoch, shape (n_epochs, n_losses).
+) -> tuple[Tensor, int]:
+    """Train for `n_steps` at most; return the mean losses of each epoch, (n_epochs, n_losses), and the steps made.
 
     `backward(rows, step)` leaves gradients and returns detached losses (n_losses,). Nothing here waits for the device
-    before the end of an epoch.
+    before the end of an epoch, when `stop` may end the training. Raises if a loss is no number.
     """
     history: list[Tensor] = []
     total, n_summed = torch.zeros(()), 0
@@ -106,7 +109,24 @@ def train(
             total, n_summed = torch.zeros(()), 0
             if progress is not None:
                 progress("train", step + 1, n_steps)
-    return torch.stack(history)
+            if not history[-1].isfinite().all():
+                raise ConvergenceError(f"The loss is no number after {step + 1} steps: lower the learning rate.")
+            if stop(history):
+                break
+    return torch.stack(history), step + 1
+
+
+def stalls(tol: float | None, *, n_steps: int, steps_per_epoch: int) -> Callable[[list[Tensor]], bool]:
+    """Make the rule that ends a training once a tenth of `n_steps` lowered the mean loss by less than `tol`."""
+    window = max(1, round(n_steps / 10 / steps_per_epoch))  # epochs
+
+    def has_stalled(history: list[Tensor]) -> bool:
+        if tol is None or len(history) < 2 * window:
+            return False
+        before, after = (torch.stack(part).mean() for part in (history[-2 * window : -window], history[-window:]))
+        return bool(after > before - tol)
+
+    return has_stalled
 
 
 def iter_outputs(
@@ -131,35 +151,34 @@ def collect_predictions(
     chunks: Iterable[FloatArray], n_rows: int
 ) -> tuple[IntArray, FloatArray | None, dict[str, float]]:
     """Gather labels, probabilities unless they are too large, and what they say of the training."""
-    labels, surest, kept = [], [], []
+    labels, surest, entropies, kept = [], [], [], []
     for p in chunks:
         n_clusters = p.shape[1]
         labels.append(p.argmax(axis=1))
         surest.append(p.max(axis=1))
+        entropies.append(-(p * np.log(np.where(p > 0, p, 1))).sum(axis=1, dtype=np.float64))
         if n_rows * n_clusters <= _MOST_PROBABILITIES:
             kept.append(p)
-    found = np.concatenate(labels)
-    return found, np.concatenate(kept) if kept else None, diagnose(found, np.concatenate(surest), n_clusters)
-
-
-def diagnose(labels: IntArray, surest: FloatArray, n_clusters: int) -> dict[str, float]:
-    """Summarise how sure predictions are (n,) and how evenly labels (n,) use the clusters."""
-    shares = np.bincount(labels, minlength=n_clusters) / len(labels)
+    found, highest = np.concatenate(labels), np.concatenate(surest)
+    shares = np.bincount(found, minlength=n_clusters) / n_rows
     used = shares[shares > 0]
-    return {
-        "mean_max_probability": float(surest.mean(dtype=np.float64)),
-        "median_max_probability": float(np.median(surest)),
+    diagnostics = {
+        "mean_max_probability": float(highest.mean(dtype=np.float64)),
+        "median_max_probability": float(np.median(highest)),
+        "conditional_entropy": float(np.concatenate(entropies).mean()),
         "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
         "n_empty_clusters": int((shares == 0).sum()),
     }
+    return found, np.concatenate(kept) if kept else None, diagnostics
 
 
-def warn_if_collapsed(diagnostics: Mapping[str, float], n_clusters: int, *, advice: str) -> None:
-    """Warn if clusters stayed empty, with the method's advice."""
+def warn_if_collapsed(diagnostics: Mapping[str, Any], n_clusters: int, *, advice: str) -> None:
+    """Warn, with the method's advice, if clusters stayed empty or no prediction is surer than a guess."""
     n_empty = int(diagnostics["n_empty_clusters"])
     if n_empty:
-        warnings.warn(
-            f"{n_empty} of {n_clusters} clusters are empty, so only {n_clusters - n_empty} were found. {advice}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        problem = f"{n_empty} of {n_clusters} clusters are empty, so only {n_clusters - n_empty} were found."
+    elif n_clusters > 1 and diagnostics["conditional_entropy"] > _GUESSING * math.log(n_clusters):
+        problem = f"The predictions for {n_clusters} clusters are hardly surer than guesses."
+    else:
+        return
+    warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from covey.cluster._scp import SCP
+from covey.cluster import SCP
 from covey.cluster._scp._presets import PRESETS
 from covey.cluster._scp._training import PairSource, ViewAgreement
 from covey.errors import UnknownNameError

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import TEMI
-from covey.cluster._temi_presets import PRESETS
+from covey.cluster._temi._presets import PRESETS
 from covey.errors import UnknownNameError
 from covey.neighbors import nearest_neighbors
 
@@ -112,9 +112,9 @@ def test_a_graph_of_other_rows_is_refused(blobs):
 def test_chunks_of_heads_give_what_the_whole_gives(blobs, monkeypatch, objective):
     settings = {**SHORT, "n_steps": 20, "objective": objective, "precision": "float32", "random_state": 0}
     whole = TEMI(4, **settings).fit(blobs[0])
-    monkeypatch.setattr("covey.cluster._temi_training._CPU_CHUNK", 1)
+    monkeypatch.setattr("covey.cluster._temi._training._CPU_CHUNK", 1)
     chunked = TEMI(4, **settings).fit(blobs[0])
-    monkeypatch.setattr("covey.cluster._temi_training._MOST_ENTRIES", 1)  # teachers run twice
+    monkeypatch.setattr("covey.cluster._temi._training._MOST_ENTRIES", 1)  # teachers run twice
     twice = TEMI(4, **settings).fit(blobs[0])
     for other in (chunked, twice):
         np.testing.assert_allclose(other.loss_history_, whole.loss_history_, rtol=1e-3, atol=1e-5)
@@ -159,6 +159,7 @@ def test_diagnostics(fitted):
     expected = {
         "mean_max_probability": p.max(1).mean(),
         "median_max_probability": np.median(p.max(1)),
+        "conditional_entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(1).mean(),
         "kl_to_uniform": (sizes * np.log(sizes * 4)).sum(),
         "n_empty_clusters": 0,
     }

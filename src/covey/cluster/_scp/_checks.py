@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from covey._arrays import check_features
-from covey.cluster._checks import check_integer, check_real
+from covey.cluster._checks import check_choices, check_integer, check_real
 from covey.types import FloatArray
 
 _CHOICES = {
@@ -18,9 +18,7 @@ _CHOICES = {
 
 def check_scp_parameters(parameters: Mapping[str, Any]) -> None:
     """Raise for the first of SCP's parameters that is out of range."""
-    for name, allowed in _CHOICES.items():
-        if parameters[name] not in allowed:
-            raise ValueError(f"{name} is {parameters[name]!r}; it must be one of {', '.join(allowed)}.")
+    check_choices(parameters, _CHOICES)
     for size in parameters["hidden_sizes"]:
         check_integer("A hidden size", size, minimum=1)
     for name in ("n_neighbors", "n_steps", "batch_size"):

@@ -1,39 +1,33 @@
 """SCP: one clustering head that gives two views of a picture the same sure answer."""
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
+from covey.cluster._head_clusterer import HeadClusterer
 from covey.cluster._scp._checks import check_scp_parameters, check_views
 from covey.cluster._scp._presets import PRESETS
 from covey.cluster._scp._training import PairSource, Scaling, ViewAgreement, fit_row_scaling, start_labels
 from covey.cluster._training import (
     adamw,
-    collect_predictions,
     iter_batches,
-    iter_outputs,
     make_generators,
     partner_table,
     train,
-    warn_if_collapsed,
 )
-from covey.errors import UnknownNameError
 from covey.nn import Activation, ClusterMLP, Norm, Schedule, learning_rate_schedule
 from covey.objectives.scp import ConfidenceReading
-from covey.types import FloatArray, IntArray, NeighborGraph, Progress
-
-_IF_COLLAPSED = "Raise alpha, train longer (n_steps), or ask for fewer clusters."
+from covey.types import FloatArray, NeighborGraph, Progress
 
 
-class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # type: ignore[misc]  # scikit-learn has no types
     """Cluster features by training one head to agree on two views of each row.
 
     Parameters
@@ -112,13 +106,16 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     Examples
     --------
     >>> import numpy as np
-    >>> from covey.cluster._scp import SCP
+    >>> from covey.cluster import SCP
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(center, 0.1, (40, 4)) for center in (-1, 1)])
     >>> labels = SCP(n_clusters=2, hidden_sizes=(16,), n_steps=60, random_state=0).fit_predict(X)
     >>> len(set(labels[:40])), len(set(labels[40:])), labels[0] != labels[40]
     (1, 1, np.True_)
     """
+
+    _presets: ClassVar = PRESETS
+    _if_collapsed: ClassVar = "Raise alpha, train longer (n_steps), or ask for fewer clusters."
 
     def __init__(
         self,
@@ -162,31 +159,6 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         self.precision = precision
         self.device = device
         self.random_state = random_state
-
-    @classmethod
-    def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Make an estimator with published settings.
-
-        Parameters
-        ----------
-        preset : str
-            A name in `PRESETS`: ``"paper-cifar10"``, ...
-        **changes
-            Parameters that differ from the preset, `n_clusters` for one.
-
-        Returns
-        -------
-        estimator : SCP
-            Not fitted.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such preset.
-        """
-        if preset not in PRESETS:
-            raise UnknownNameError(f"Unknown preset {preset!r} of SCP. There are: {', '.join(PRESETS)}.")
-        return cls(**{**PRESETS[preset], **changes})
 
     def fit(
         self,
@@ -243,58 +215,10 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         start = start_labels(scale(to_tensor(X, device)), n_clusters, generator) if self.init == "kmeans" else None
         head, history = self._train(source, start, weight_generator, progress)
 
-        self._scale = scale
-        self._head = head.cpu().double().eval()
         self._n_features_out = n_clusters
         self.loss_history_ = to_numpy(history[:, 0])
-        self.labels_, self.probabilities_, diagnostics = collect_predictions(self._iter_probabilities(X), len(X))
-        self.diagnostics_ = {"pairs": "neighbors" if views is None else "views", **diagnostics}
-        warn_if_collapsed(diagnostics, n_clusters, advice=_IF_COLLAPSED)
+        self._answer(X, scale, head, pairs="neighbors" if views is None else "views")
         return self
-
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Give the probabilities of each cluster.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_clusters), dtype float32
-            Rows sum to 1.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
-
-    def predict(self, X: Any) -> IntArray:
-        """Label rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), dtype int64
-            In [0, n_clusters); for the training rows the same as `labels_`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
 
     def transform(self, X: Any) -> FloatArray:
         """Map rows to where similar pictures are close: the head's outputs, scaled to unit length.
@@ -324,15 +248,6 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
-        """Yield the probabilities of a chunk of rows after another."""
-        return self._iter_outputs(X, lambda z: z.softmax(dim=1))
-
-    def _iter_outputs(self, X: FloatArray, finish: Callable[[Tensor], Tensor]) -> Iterator[FloatArray]:
-        """Yield what `finish` makes of the logits (rows, n_clusters), a chunk of rows after another."""
-        head = copy.deepcopy(self._head)
-        return iter_outputs(lambda rows: finish(head(self._scale(rows))), head, X, self.device)
-
     def _train(
         self, source: PairSource, start: Tensor | None, weight_generator: torch.Generator, progress: Progress | None
     ) -> tuple[ClusterMLP, Tensor]:
@@ -360,7 +275,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             targets = start[rows] if start is not None and step < n_start_steps else None
             return agreement.backward(source.draw(rows), targets)
 
-        history = train(
+        history, _ = train(
             backward,
             iter_batches(n_rows, batch_size, generator=source.generator),
             adamw([head], weight_decay=self.weight_decay),

@@ -1,6 +1,5 @@
 """SCP's training step: two views of each row, one answer."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from covey._torch import to_numpy, to_tensor
+from covey.cluster._head_clusterer import RowScaling
 from covey.cluster._training import kmeans_labels
 from covey.nn import FeatureScaling
 from covey.objectives import balance_entropy, confidence_loss, mean_log_probabilities, view_cross_entropy
@@ -16,7 +16,7 @@ from covey.objectives.scp import ConfidenceReading
 Scaling = Literal["standardize", "l2", "none"]
 
 
-def fit_row_scaling(X: Tensor, scaling: Scaling) -> FeatureScaling | Callable[[Tensor], Tensor]:
+def fit_row_scaling(X: Tensor, scaling: Scaling) -> RowScaling:
     """Return the function that prepares rows (n, d), or views of them (n, n_views, d), for the head."""
     if scaling == "l2":
         return unit_rows

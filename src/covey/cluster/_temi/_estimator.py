@@ -1,44 +1,37 @@
 """TEMI: clustering heads that learn from pairs of nearest neighbours."""
 
-import copy
-from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClusterMixin
-from torch import Tensor
+from torch import Tensor, nn
 
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
-from covey.cluster._temi_checks import check_temi_parameters
-from covey.cluster._temi_presets import PRESETS
-from covey.cluster._temi_training import (
+from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._temi._checks import check_partners, check_temi_parameters
+from covey.cluster._temi._presets import PRESETS
+from covey.cluster._temi._training import (
     Loss,
     Objective,
     SelfDistillation,
     chunk_heads,
     pick_head,
     start_from_kmeans,
+    weigh_pairs,
 )
 from covey.cluster._training import (
     adamw,
-    collect_predictions,
     iter_batches,
-    iter_outputs,
     make_generators,
     partner_table,
+    stalls,
     train,
-    warn_if_collapsed,
 )
-from covey.errors import UnknownNameError
 from covey.nn import FeatureScaling, Schedule, StackedHeads, learning_rate_schedule
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
-_IF_COLLAPSED = "Train longer (n_steps), lower beta towards 0.5, or ask for fewer clusters."
 
-
-class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class TEMI(HeadClusterer):
     """Cluster features by training an ensemble of heads on nearest-neighbour pairs.
 
     Parameters
@@ -68,6 +61,9 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         Length of the training in steps.
     n_epochs : int or None, default=None
         Length in passes over the data; if given, `n_steps` is not looked at.
+    tol : float or None, default=None
+        The training ends early once a tenth of its length has lowered the mean loss of the heads by less than this, in
+        nats. None for never.
     batch_size : int, default=512
         Rows of a step, each with a neighbour; at most n_samples.
     learning_rate : float, default=1e-3
@@ -109,6 +105,8 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         Mean training loss over the last tenth of the training, in nats.
     loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
         Mean training loss of each pass, in nats.
+    n_steps_ : int
+        Steps that were made; fewer than asked if `tol` ended the training.
     diagnostics_ : dict of str to float
         ``mean_max_probability``, ``median_max_probability``: how sure the predictions are; ``kl_to_uniform`` in nats:
         how uneven the cluster sizes are; ``n_empty_clusters``.
@@ -145,6 +143,9 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     (1, 1, np.True_)
     """
 
+    _presets: ClassVar = PRESETS
+    _if_collapsed: ClassVar = "Train longer (n_steps), lower beta towards 0.5, or ask for fewer clusters."
+
     def __init__(
         self,
         n_clusters: int = 10,
@@ -160,6 +161,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         init: Literal["kmeans", "random"] = "kmeans",
         n_steps: int = 300,
         n_epochs: int | None = None,
+        tol: float | None = None,
         batch_size: int = 512,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-4,
@@ -188,6 +190,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.init = init
         self.n_steps = n_steps
         self.n_epochs = n_epochs
+        self.tol = tol
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -203,31 +206,6 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.precision = precision
         self.device = device
         self.random_state = random_state
-
-    @classmethod
-    def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Make an estimator with published settings.
-
-        Parameters
-        ----------
-        preset : str
-            A name in `PRESETS`: ``"paper"``, ``"official-code"``, ...
-        **changes
-            Parameters that differ from the preset, `n_clusters` for one.
-
-        Returns
-        -------
-        estimator : TEMI
-            Not fitted.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such preset.
-        """
-        if preset not in PRESETS:
-            raise UnknownNameError(f"Unknown preset {preset!r} of TEMI. There are: {', '.join(PRESETS)}.")
-        return cls(**{**PRESETS[preset], **changes})
 
     def fit(
         self,
@@ -273,72 +251,51 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         partners = partner_table(X, neighbors, n_neighbors, include_self=self.include_self, device=self.device)
         tensor = to_tensor(X, device)
         scaling = FeatureScaling.fit(tensor, n_components=self.n_components, standardize=self.standardize)
-        teachers, history = self._train(scaling(tensor), to_tensor(partners, device), n_clusters, progress)
-
+        teachers, history, self.n_steps_ = self._train(
+            scaling(tensor), to_tensor(partners, device), n_clusters, progress
+        )
         late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
         self.best_head_ = int(late_losses.argmin())
         self.head_losses_ = to_numpy(late_losses)
         self.loss_history_ = to_numpy(history)
-        self._scaling = scaling
-        self._head = pick_head(teachers, self.best_head_)
-        self.labels_, self.probabilities_, self.diagnostics_ = collect_predictions(self._iter_probabilities(X), len(X))
-        warn_if_collapsed(self.diagnostics_, n_clusters, advice=_IF_COLLAPSED)
+        self._teachers = [teacher.cpu() for teacher in teachers]
+        self._answer(X, scaling, pick_head(self._teachers, self.best_head_))
         return self
 
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Give the probabilities of each cluster.
+    def weigh_pairs(self, X: Any, partners: IntArray) -> FloatArray:
+        """Tell how likely rows share a cluster, in the eyes of all teacher heads.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Features from the same backbone.
+        partners : ndarray of shape (n, k), dtype int64
+            Rows of `X` that make a pair with each row, its neighbours for one.
 
         Returns
         -------
-        probabilities : ndarray of shape (n, n_clusters), dtype float32
-            Of the best teacher head; rows sum to 1. Computed in float64, so a row's answer does not depend on the
-            rows beside it.
+        weights : ndarray of shape (n, k), dtype float32
+            Eq. 10's weight in [0, 1]: 1/H Σ_j Σ_c q_j(c|x) q_j(c|x').
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If the width differs from the training rows'.
+            If `partners` has other rows than `X`, or names a row that `X` does not have.
         """
-        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
+        X = predict_features(self, X)
+        check_partners(partners, len(X))
+        return weigh_pairs(self._teachers, self._scale(to_tensor(X, torch.device("cpu"))), partners)
 
-    def predict(self, X: Any) -> IntArray:
-        """Label rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), dtype int64
-            In [0, n_clusters); for the training rows the same as `labels_`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
-
-    def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
-        """Yield the probabilities of a chunk of rows after another."""
-        head = copy.deepcopy(self._head)
-        return iter_outputs(lambda rows: head(self._scaling(rows))[0].exp(), head, X, self.device)
+    def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
+        logits: Tensor = head(self._scale(rows))[0]  # of the one head in the stack
+        return logits
 
     def _train(
         self, X: Tensor, partners: Tensor, n_clusters: int, progress: Progress | None
-    ) -> tuple[list[StackedHeads], Tensor]:
-        """Train on scaled rows X; return the teachers, in chunks, and the loss history (n_epochs, n_heads)."""
+    ) -> tuple[list[StackedHeads], Tensor, int]:
+        """Train on scaled rows X; return the teachers, in chunks, the losses (n_epochs, n_heads) and the steps made."""
         device, dtype = X.device, matmul_dtype(X.device, self.precision)
         X = X.to(dtype)
         batch_size = min(self.batch_size, len(X))
@@ -374,7 +331,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 distillation.forget_last_gradients()
             return losses
 
-        history = train(
+        history, n_made = train(
             backward,
             iter_batches(len(X), batch_size, generator=generator),
             adamw(distillation.students, weight_decay=self.weight_decay),
@@ -384,6 +341,7 @@ class TEMI(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 self.learning_rate * batch_size / 256, n_steps, warmup=self.warmup, decay=self.schedule
             ),
             after_step=lambda: distillation.update_teachers(self.teacher_momentum),
+            stop=stalls(self.tol, n_steps=n_steps, steps_per_epoch=steps_per_epoch),
             progress=progress,
         )
-        return distillation.teachers, history
+        return distillation.teachers, history, n_made

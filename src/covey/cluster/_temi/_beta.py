@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster._checks import check_real
-from covey.cluster._temi import TEMI
+from covey.cluster._temi._estimator import TEMI
 from covey.types import NeighborGraph, Progress
 
 BETAS = (0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)

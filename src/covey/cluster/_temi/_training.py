@@ -7,15 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covey._arrays import iter_chunks
 from covey._torch import to_numpy, to_tensor
 from covey.cluster._training import kmeans_labels
 from covey.nn import ClassPrior, StackedHeads, update_average
 from covey.objectives import distilled_scan_loss, pair_weights, temi_loss
+from covey.types import FloatArray, IntArray
 
 Objective = Literal["temi", "wpmi", "pmi", "scan"]
 
 
 _MOST_ENTRIES = 2**27  # probabilities (heads × rows × clusters) in work at a time: 0.5 GiB a tensor
+_WEIGH_ROWS = 4096  # that a head sees at a time
 _START_ROWS = 20_000  # of the k-means that heads begin with
 _CPU_CHUNK = 4  # heads whose hidden layers (4 MiB each for 1,024 rows) stay in a CPU's cache: benchmarks/temi_speed.py
 
@@ -65,17 +68,19 @@ class SelfDistillation:
             for teacher in self.teachers
         ]
 
-    def backward(self, pairs: Tensor) -> Tensor:
+    def backward(self, pairs: Tensor, teacher_pairs: Tensor | None = None) -> Tensor:
         """Add the gradients of a batch and return the loss of each head, shape (n_heads,), detached.
 
         `pairs` has shape (2 * batch, n_features): the samples, then a neighbour of each in the same order.
+        `teacher_pairs` are the same pairs as a teacher's own backbone sees them.
         """
+        teacher_pairs = pairs.detach() if teacher_pairs is None else teacher_pairs
         keeps = self._n_entries(pairs) <= _MOST_ENTRIES  # else teachers run twice rather than all be held
         targets: list[Tensor | None] = []
         log_priors, weights = [], []
         with torch.no_grad():
             for teacher, prior in zip(self.teachers, self.priors, strict=True):
-                log_t = teacher(pairs)  # (h, 2B, C)
+                log_t = teacher(teacher_pairs)  # (h, 2B, C)
                 log_priors.append(prior.update(log_t))
                 weights.append(pair_weights(*log_t.chunk(2, dim=1)))
                 targets.append(log_t if keeps else None)
@@ -86,7 +91,7 @@ class SelfDistillation:
             target = targets[index]
             if target is None:
                 with torch.no_grad():
-                    target = self.teachers[index](pairs)
+                    target = self.teachers[index](teacher_pairs)
             own = weight[start : start + student.n_heads]
             start += student.n_heads
             head_losses = self._head_losses(student(pairs), target, log_priors[index], self._choose_weight(weight, own))
@@ -156,3 +161,16 @@ def pick_head(chunks: list[StackedHeads], head: int) -> StackedHeads:
             return chunk.single(head).double()
         head -= chunk.n_heads
     raise IndexError("There are fewer heads.")
+
+
+@torch.no_grad()
+def weigh_pairs(teachers: list[StackedHeads], X: Tensor, partners: IntArray) -> FloatArray:
+    """Average over heads how likely each row of X (n, d) shares a cluster with each of its partners (n, k)."""
+    weights = torch.zeros(partners.shape)
+    n_heads = sum(chunk.n_heads for chunk in teachers)
+    for head in range(n_heads):
+        single = pick_head(teachers, head)
+        p = torch.cat([single(X[rows])[0].exp().float() for rows in iter_chunks(len(X), _WEIGH_ROWS)])  # (n, C)
+        for column, others in enumerate(torch.from_numpy(np.asarray(partners, dtype=np.int64)).T):
+            weights[:, column] += (p * p[others]).sum(dim=1) / n_heads
+    return to_numpy(weights)

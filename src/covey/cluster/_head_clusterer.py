@@ -1,0 +1,129 @@
+"""What every estimator does whose answer comes from a trained head: presets, predictions, diagnostics."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from torch import Tensor, nn
+
+from covey.cluster._checks import predict_features
+from covey.cluster._training import collect_predictions, iter_outputs, warn_if_collapsed
+from covey.errors import UnknownNameError
+from covey.nn import FeatureScaling
+from covey.types import FloatArray, IntArray
+
+RowScaling = FeatureScaling | Callable[[Tensor], Tensor]
+
+
+class HeadClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of the estimators that train a head on resident features.
+
+    A subclass trains in its `fit` and ends it with `_answer`; it names its published settings in `_presets` and, in
+    `_if_collapsed`, what to do about empty clusters. It has the parameters `n_clusters` and `device`.
+    """
+
+    _presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    _if_collapsed: ClassVar[str]
+
+    _scale: RowScaling
+    _head: nn.Module
+    n_clusters: int
+    device: str
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Self:
+        """Make an estimator with published settings.
+
+        Parameters
+        ----------
+        preset : str
+            A name of the method's presets; its page in the documentation lists them with their sources.
+        **changes
+            Parameters that differ from the preset, `n_clusters` for one.
+
+        Returns
+        -------
+        estimator : HeadClusterer
+            Of the class that was asked, not fitted.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such preset.
+        """
+        if preset not in cls._presets:
+            raise UnknownNameError(
+                f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls._presets)}."
+            )
+        return cls(**{**cls._presets[preset], **changes})
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Give the probabilities of each cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_clusters), dtype float32
+            Rows sum to 1. Computed in float64, so a row's answer does not depend on the rows beside it.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
+
+    def predict(self, X: Any) -> IntArray:
+        """Label rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int64
+            In [0, n_clusters); for the training rows the same as `labels_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
+
+    def _answer(self, X: FloatArray, scale: RowScaling, head: nn.Module, **facts: Any) -> None:
+        """Keep the trained head, label the training rows (n, d), and warn of empty clusters.
+
+        `head` is what `_logits` calls; `facts` are further diagnostics.
+        """
+        self._scale = scale
+        self._head = head.cpu().double().eval()
+        self.labels_, self.probabilities_, diagnostics = collect_predictions(self._iter_probabilities(X), len(X))
+        self.diagnostics_ = {**facts, **diagnostics}
+        warn_if_collapsed(diagnostics, self.n_clusters, advice=self._if_collapsed)
+
+    def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
+        """Yield the probabilities of a chunk of rows after another."""
+        return self._iter_outputs(X, lambda logits: logits.softmax(dim=1))
+
+    def _iter_outputs(self, X: FloatArray, function: Callable[[Tensor], Tensor]) -> Iterator[FloatArray]:
+        """Yield a function of the logits of a chunk of rows after another."""
+        head = copy.deepcopy(self._head)  # it moves to the device
+        return iter_outputs(lambda rows: function(self._logits(head, rows)), head, X, self.device)
+
+    def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
+        """Return the logits (rows, n_clusters) of unscaled rows, up to a constant of each row."""
+        logits: Tensor = head(self._scale(rows))
+        return logits
