@@ -4,6 +4,7 @@ Start reading at `scan_images` (folders to records) and `read_image` (one file t
 and torch never does. Files come in; records, pictures and byte arrays go out.
 """
 
+from covey.images._augment import Augmentation, View, ViewDraw, preprocess_view
 from covey.images._find import STDIN
 from covey.images._formats import MAX_PIXELS, MIN_SIDE_PX, PICTURE_SUFFIXES
 from covey.images._globs import natural_key
@@ -21,6 +22,10 @@ __all__ = [
     "read_image",
     "decode_size",
     "preprocess",
+    "Augmentation",
+    "View",
+    "ViewDraw",
+    "preprocess_view",
     "write_thumbnail",
     "encode_thumbnail",
     "thumbnail_path",

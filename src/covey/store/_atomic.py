@@ -1,17 +1,22 @@
 """Files that appear whole or not at all, and the words for a disk that refuses."""
 
 import errno
+import math
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 
+from covey._arrays import iter_chunks
 from covey.errors import ProjectError
+from covey.types import FloatArray
 
 _SUFFIX = ".part"
+_BLOCK_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -38,6 +43,31 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed runs directly in `folder`; call it only where nobody else writes."""
     for leftover in folder.glob(f".*{_SUFFIX}"):
         leftover.unlink(missing_ok=True)
+
+
+def map_array(path: Path, shape: tuple[int, ...]) -> FloatArray | None:
+    """Map a float32 array that `write_array` wrote, None if there is no whole one of this shape."""
+    try:
+        X = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return np.asarray(X) if X.shape == shape and X.dtype == np.float32 else None
+
+
+def write_array(path: Path, gather: Callable[[slice], FloatArray], shape: tuple[int, ...]) -> None:
+    """Write what `gather` gives for each slice of rows to an ``.npy`` file, in place of former ones of its kind.
+
+    The kind is the name up to the first hyphen. Written, not stored through a writable map: where the disk is full, a
+    write says so and a map ends the process.
+    """
+    kind = path.name.partition("-")[0]
+    for former in path.parent.glob(f"{kind}-*.npy"):
+        with suppress(PermissionError):  # Windows keeps a file that somebody has mapped
+            former.unlink()
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for rows in iter_chunks(shape[0], max(1, _BLOCK_BYTES // (4 * math.prod(shape[1:])))):
+            file.write(gather(rows).data)
 
 
 @contextmanager

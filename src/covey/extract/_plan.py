@@ -1,0 +1,117 @@
+"""What every extraction does around its shards: plan what is missing, have it made, sum up."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from covey._arrays import iter_chunks
+from covey.engines import run_shards
+from covey.errors import InvalidValueError
+from covey.extract._shards import ShardTask, process_shard
+from covey.images import View
+from covey.store import FeatureStore
+from covey.types import Backbone, ImageFailure, ImageRecord, Progress
+
+_TRANSIENT = frozenset({"ERROR_MISSING_FILE", "ERROR_PERMISSION"})  # may be mended without the bytes changing
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractReport:
+    """What one extraction did.
+
+    Attributes
+    ----------
+    n_computed : int
+        Images that have features since this call.
+    n_reused : int
+        Images that had them before.
+    failures : list of ImageFailure
+        Images that have none, because they cannot be decoded; known failures of earlier runs too.
+    """
+
+    n_computed: int
+    n_reused: int
+    failures: list[ImageFailure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSetPlan:
+    """One feature set of an extraction.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Its name.
+    backbone : Backbone
+        What encodes the pictures.
+    store : FeatureStore
+        Where it lies.
+    view : View or None
+        Which augmented copy of each picture it describes; None for the pictures as they are.
+    """
+
+    fingerprint: str
+    backbone: Backbone
+    store: FeatureStore
+    view: View | None = None
+
+    def tasks(
+        self, records: Sequence[ImageRecord], *, batch_size: int, shard_size: int, thumbnails: Path | None = None
+    ) -> Iterator[ShardTask]:
+        """Yield the shards that are missing, in the order of the images."""
+        missing = _list_missing(records, self.store.shard_ids(self.fingerprint), self.store.failures(self.fingerprint))
+        first = self.store.next_index(self.fingerprint)
+        for number, rows in enumerate(iter_chunks(len(missing), shard_size)):
+            images = tuple(missing[rows])
+            yield ShardTask(
+                self.fingerprint, first + number, images, self.backbone, self.store, batch_size, thumbnails, self.view
+            )
+
+    def sum_up(self, records: Sequence[ImageRecord], had_rows: frozenset[str]) -> ExtractReport:
+        """Compare the store with what it was before; failures name the present path of each image."""
+        paths = {record.id: record.path for record in records}
+        n_reused = sum(image_id in had_rows for image_id in paths)
+        n_with_rows = sum(image_id in paths for image_id in self.store.shard_ids(self.fingerprint))
+        failures = [
+            replace(failure, path=paths[failure.id])
+            for failure in self.store.failures(self.fingerprint)
+            if failure.id in paths
+        ]
+        return ExtractReport(n_computed=n_with_rows - n_reused, n_reused=n_reused, failures=failures)
+
+
+def run_tasks(
+    tasks: Sequence[ShardTask], stage_name: str, *, engine: str, n_workers: int | None, progress: Progress | None
+) -> None:
+    """Have shards made, and report as one stage how many of their images are done."""
+    n_images, n_before = sum(len(task.records) for task in tasks), 0
+
+    def report(stage: str, n_done: int, n_total: int | None) -> None:
+        del stage, n_total  # of the shard
+        if progress is not None:
+            progress(stage_name, n_before + n_done, n_images)
+
+    if engine == "inline":
+        function = partial(process_shard, n_readers=n_workers, progress=report)
+    else:
+        function = partial(process_shard)  # closures do not travel to other processes
+    for n_in_shard in run_shards(function, tasks, engine=engine, n_workers=n_workers):
+        n_before += n_in_shard
+        report(stage_name, 0, None)
+
+
+def check_at_least_one(**numbers: int | None) -> None:
+    """Refuse a number that is given and below 1."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise InvalidValueError(f"{name} is {number}; it must be at least 1.")
+
+
+def _list_missing(
+    records: Sequence[ImageRecord], had_rows: frozenset[str], failures: Iterable[ImageFailure]
+) -> list[ImageRecord]:
+    """List the images to compute: the new ones in order, then those whose failure may have passed."""
+    known = {failure.id: failure.code for failure in failures}
+    new = [record for record in records if record.id not in had_rows and record.id not in known]
+    return new + [record for record in records if known.get(record.id) in _TRANSIENT]
