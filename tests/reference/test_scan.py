@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from covey.cluster._scan._training import add_gradients
+from covey.nn import LinearHeads
 from covey.objectives import scan_loss
 
 
@@ -33,3 +35,33 @@ def test_balanced_one_hot_reaches_the_lower_bound():
 def test_different_shapes_are_refused():
     with pytest.raises(ValueError, match="one shape"):
         scan_loss(torch.zeros(3, 2), torch.zeros(4, 2))
+
+
+def test_a_step_of_stacked_heads_is_the_loss_of_each_written_out():
+    """SCAN's step: linear layer, softmax, loss, summed over heads; its gradient by finite differences."""
+    generator = torch.Generator().manual_seed(6)
+    heads = LinearHeads(2, 3, 3, generator=generator).double()
+    pairs = torch.randn(8, 3, generator=generator, dtype=torch.float64)
+
+    def naive_losses():
+        weight, bias, x = heads.weight.tolist(), heads.bias.tolist(), pairs.tolist()
+        losses = []
+        for w, b in zip(weight, bias, strict=True):
+            p = []
+            for row in x:
+                z = [math.exp(sum(w[c][d] * row[d] for d in range(3)) + b[c][0]) for c in range(3)]
+                p.append([value / sum(z) for value in z])
+            agreement = sum(math.log(sum(p[i][c] * p[i + 4][c] for c in range(3))) for i in range(4)) / 4
+            mean = [sum(p[i][c] for i in range(4)) / 4 for c in range(3)]  # of the anchors alone
+            losses.append(-agreement + 5.0 * sum(m * math.log(m) for m in mean))
+        return losses
+
+    expected = naive_losses()
+    found = add_gradients(heads, pairs, entropy_weight=5.0)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+    for parameter, index in ((heads.weight, (1, 2, 0)), (heads.weight, (0, 1, 2)), (heads.bias, (1, 0, 0))):
+        with torch.no_grad():
+            parameter[index] += 1e-6
+            slope = (sum(naive_losses()) - sum(expected)) / 1e-6
+            parameter[index] -= 1e-6
+        assert parameter.grad[index].item() == pytest.approx(slope, rel=1e-3, abs=1e-5)

@@ -11,10 +11,11 @@ from covey.registry import Registry
 
 if TYPE_CHECKING:
     from covey.cluster._kmeans import KMeans
+    from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
     from covey.cluster._temi import TEMI, BetaSweep, select_beta
 
-__all__ = ["CLUSTERERS", "SCP", "TEMI", "BetaSweep", "KMeans", "select_beta"]
+__all__ = ["CLUSTERERS", "SCAN", "SCP", "TEMI", "BetaSweep", "KMeans", "select_beta"]
 
 CLUSTERERS = Registry(
     "clusterer",
@@ -23,6 +24,7 @@ CLUSTERERS = Registry(
         "kmeans": "covey.cluster._kmeans:KMeans",
         "temi": "covey.cluster._temi:TEMI",
         "scp": "covey.cluster._scp:SCP",
+        "scan": "covey.cluster._scan:SCAN",
     },
 )
 
@@ -32,6 +34,7 @@ _HOME = {
     "select_beta": "covey.cluster._temi",
     "BetaSweep": "covey.cluster._temi",
     "SCP": "covey.cluster._scp",
+    "SCAN": "covey.cluster._scan",
 }
 
 

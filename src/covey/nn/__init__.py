@@ -5,12 +5,14 @@ Tensors in, tensors out; nothing here knows an objective or an estimator.
 
 from covey.nn.ema import ClassPrior, update_average
 from covey.nn.heads import StackedHeads
+from covey.nn.linear import LinearHeads
 from covey.nn.mlp import Activation, ClusterMLP, Norm
 from covey.nn.scaling import FeatureScaling
 from covey.nn.schedules import Schedule, learning_rate_schedule
 
 __all__ = [
     "StackedHeads",
+    "LinearHeads",
     "ClusterMLP",
     "Activation",
     "Norm",
