@@ -17,7 +17,7 @@ from covey.metrics import clustering_accuracy
 SHORT: dict[str, dict[str, Any]] = {
     "kmeans": {"n_init": 3},
     "temi": {"n_heads": 2, "n_steps": 60, "hidden_size": 16, "bottleneck_size": 8, "n_neighbors": 5},
-    "scp": {"hidden_sizes": (32, 16), "n_steps": 100, "n_neighbors": 5},
+    "scp": {"hidden_sizes": (32, 16), "n_steps": 60, "learning_rate": 1e-2, "n_neighbors": 5},
     "scan": {"n_heads": 4, "n_steps": 200, "learning_rate": 1e-2, "n_neighbors": 5},
 }
 

@@ -8,7 +8,6 @@ import torch
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import SCP
 from covey.cluster._scp._presets import PRESETS
@@ -36,12 +35,6 @@ def fitted(blobs):
 def views(blobs):
     noise = np.random.default_rng(0).normal(0, 0.5, (400, 4, 12))
     return (blobs[0][:, None] + noise).astype(np.float32)
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([SCP(**{**SHORT, "n_steps": 60, "random_state": 0})])
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)
 
 
 def test_finds_blobs_from_neighbors_and_says_so(blobs, fitted):

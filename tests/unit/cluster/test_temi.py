@@ -1,4 +1,4 @@
-"""TEMI on small data: scikit-learn's contract, and what the method promises."""
+"""TEMI on small data: what the method promises beyond the contract of all clusterers."""
 
 import pickle
 import warnings
@@ -9,11 +9,10 @@ import torch
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import TEMI
 from covey.cluster._temi._presets import PRESETS
-from covey.errors import UnknownNameError
+from covey.errors import ConvergenceError, UnknownNameError
 from covey.neighbors import nearest_neighbors
 
 SHORT = {"n_heads": 3, "n_steps": 60, "hidden_size": 32, "bottleneck_size": 16, "batch_size": 128, "device": "cpu"}
@@ -28,12 +27,6 @@ def blobs():
 @pytest.fixture(scope="module")
 def fitted(blobs):
     return TEMI(4, **SHORT, random_state=0).fit(blobs[0])
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([TEMI(**{**SHORT, "n_heads": 2, "n_steps": 30, "random_state": 0})])
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)
 
 
 def test_finds_blobs(blobs, fitted):
@@ -157,6 +150,7 @@ def test_diagnostics(fitted):
     p = fitted.probabilities_
     sizes = np.bincount(fitted.labels_, minlength=4) / 400
     expected = {
+        "beta": 0.6,
         "mean_max_probability": p.max(1).mean(),
         "median_max_probability": np.median(p.max(1)),
         "conditional_entropy": -(p * np.log(np.maximum(p, 1e-30))).sum(1).mean(),
@@ -216,6 +210,7 @@ def test_progress_is_told(blobs):
         ({"schedule": "linear"}, "'constant' or 'cosine'"),
         ({"precision": "float16"}, "precision is 'float16'"),
         ({"temperature": 0}, "temperature is 0"),
+        ({"tol": -1}, "tol is -1"),
     ],
 )
 def test_what_is_out_of_range_is_named(blobs, change, message):
@@ -238,3 +233,64 @@ def test_an_unknown_preset_is_named():
 def test_a_preset_trains(blobs):
     temi = TEMI.from_preset("paper", n_clusters=4, n_heads=2, n_epochs=40, hidden_size=32, random_state=0)
     assert temi.fit(blobs[0]).loss_history_.shape == (40, 2)
+
+
+def test_a_training_that_gains_nothing_ends_early(blobs):
+    keywords = {**SHORT, "n_steps": 300, "random_state": 0}
+    whole = TEMI(4, **keywords).fit(blobs[0])
+    short = TEMI(4, **keywords, tol=0.05).fit(blobs[0])
+    assert whole.n_steps_ == 300
+    assert short.n_steps_ < 300
+    assert len(short.loss_history_) == short.n_steps_ // 3  # 3 steps a pass
+    np.testing.assert_array_equal(short.loss_history_, whole.loss_history_[: len(short.loss_history_)])
+    window = 10  # passes: a tenth of the training
+    gains = [
+        whole.loss_history_[end - 2 * window : end - window].mean() - whole.loss_history_[end - window : end].mean()
+        for end in range(2 * window, len(short.loss_history_) + 1)
+    ]
+    assert gains[-1] < 0.05
+    assert min(gains[:-1], default=1) >= 0.05
+
+
+def test_a_loss_that_is_no_number_is_an_error(blobs):
+    with pytest.raises(ConvergenceError, match="lower the learning rate"):
+        TEMI(4, **SHORT, learning_rate=1e38, random_state=0).fit(blobs[0])
+
+
+def test_predictions_that_are_guesses_are_reported():
+    rows = np.random.default_rng(0).normal(size=(300, 16))
+    cool = TEMI(3, **{**SHORT, "n_steps": 2}, init="random", temperature=10.0, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="hardly surer than guesses"):
+        cool.fit(rows)
+
+
+def test_pairs_are_weighed_by_all_heads(blobs):
+    X, y = blobs
+    temi = TEMI(4, **SHORT, random_state=0).fit(X)
+    partners = np.column_stack([np.arange(400), np.roll(np.arange(400), 1)])
+    weights = temi.weigh_pairs(X, partners)
+    expected = np.zeros((400, 2))
+    with torch.no_grad():
+        rows = temi._scale(torch.from_numpy(X)).double()
+        for chunk in temi._teachers:
+            for p in chunk.double()(rows).exp().numpy():
+                expected += (p[:, None] * p[partners]).sum(2) / 3
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
+    is_true = y == y[partners[:, 1]]
+    assert weights[is_true, 1].mean() > 0.5 > weights[~is_true, 1].mean()
+
+
+@pytest.mark.parametrize(
+    "partners", [np.zeros((3, 1), int), np.zeros((400, 1)), np.full((400, 1), 400), np.zeros(400, int)]
+)
+def test_partners_that_do_not_exist_are_refused(blobs, fitted, partners):
+    with pytest.raises(ValueError, match="partners"):
+        fitted.weigh_pairs(blobs[0], partners)
+
+
+def test_beta_auto_takes_what_the_sweep_picks(blobs):
+    temi = TEMI(4, **{**SHORT, "n_steps": 40}, beta="auto", random_state=0).fit(blobs[0])
+    assert temi.beta_ == temi.beta_sweep_.beta == temi.diagnostics_["beta"]
+    again = TEMI(4, **{**SHORT, "n_steps": 40}, beta=temi.beta_, random_state=0).fit(blobs[0])
+    np.testing.assert_array_equal(temi.labels_, again.labels_)
+    assert again.beta_sweep_ is None

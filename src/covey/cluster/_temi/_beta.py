@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster._checks import check_real
-from covey.cluster._temi._estimator import TEMI
 from covey.types import NeighborGraph, Progress
+
+if TYPE_CHECKING:
+    from covey.cluster._temi._estimator import TEMI
 
 BETAS = (0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
 
@@ -40,7 +42,7 @@ class BetaSweep(NamedTuple):
 
 def select_beta(
     X: Any,
-    estimator: TEMI,
+    estimator: "TEMI",
     *,
     betas: Sequence[float] = BETAS,
     tolerance: float = 0.05,

@@ -28,7 +28,8 @@ def check_temi_parameters(parameters: Mapping[str, Any]) -> None:
     """Raise for the first of TEMI's parameters that is out of range."""
     given = {name: value for name, value in parameters.items() if value is not None or name not in _MAY_BE_NONE}
     check_choices(given, _CHOICES)
-    check_real("beta", given["beta"], low=0.5, high=1.0, open_low=True)
+    if given["beta"] != "auto":
+        check_real("beta", given["beta"], low=0.5, high=1.0, open_low=True)
     for name, value in given.items():
         if name in _COUNTS:
             check_integer(name, value, minimum=1)

@@ -3,11 +3,13 @@
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from sklearn.base import clone
 from torch import Tensor, nn
 
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
 from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._temi._beta import BETAS, BetaSweep, select_beta
 from covey.cluster._temi._checks import check_partners, check_temi_parameters
 from covey.cluster._temi._presets import PRESETS
 from covey.cluster._temi._training import (
@@ -30,6 +32,8 @@ from covey.cluster._training import (
 from covey.nn import FeatureScaling, Schedule, StackedHeads, learning_rate_schedule
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
+_SCOUT_HEADS = 4  # of the sweep over β
+
 
 class TEMI(HeadClusterer):
     """Cluster features by training an ensemble of heads on nearest-neighbour pairs.
@@ -42,9 +46,10 @@ class TEMI(HeadClusterer):
         Number of heads, H; the one with the lowest training loss answers.
     objective : {"temi", "wpmi", "pmi", "scan"}, default="temi"
         Pairs weighted by all heads, by each head itself, not at all; or SCAN's loss in the same frame.
-    beta : float in (0.5, 1], default=0.6
+    beta : float in (0.5, 1] or "auto", default=0.6
         Exponent β. Nearer to 0.5 clusters become more balanced and predictions less sure; 1 is for many more clusters
-        than classes, some of which may stay empty. `select_beta` chooses it without labels.
+        than classes, some of which may stay empty. ``"auto"`` lets `select_beta` choose, which trains seven times with
+        a few heads.
     entropy_weight : float, default=4.0
         Weight λ of the entropy term of ``objective="scan"``; without effect otherwise.
     n_neighbors : int, default=50
@@ -105,6 +110,10 @@ class TEMI(HeadClusterer):
         Mean training loss over the last tenth of the training, in nats.
     loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
         Mean training loss of each pass, in nats.
+    beta_ : float
+        The β of the training.
+    beta_sweep_ : BetaSweep or None
+        How ``beta="auto"`` was decided.
     n_steps_ : int
         Steps that were made; fewer than asked if `tol` ended the training.
     diagnostics_ : dict of str to float
@@ -152,7 +161,7 @@ class TEMI(HeadClusterer):
         *,
         n_heads: int = 16,
         objective: Objective = "temi",
-        beta: float = 0.6,
+        beta: float | Literal["auto"] = 0.6,
         entropy_weight: float = 4.0,
         n_neighbors: int = 50,
         include_self: bool = False,
@@ -247,19 +256,20 @@ class TEMI(HeadClusterer):
         n_clusters = check_n_clusters(self.n_clusters, len(X))
         check_temi_parameters(self.get_params())
         device = resolve_device(self.device)
+        sweep = self._sweep(X, neighbors) if self.beta == "auto" else None
+        beta = float(self.beta) if sweep is None else sweep.beta
         n_neighbors = min(self.n_neighbors, max(1, len(X) // n_clusters))
         partners = partner_table(X, neighbors, n_neighbors, include_self=self.include_self, device=self.device)
         tensor = to_tensor(X, device)
         scaling = FeatureScaling.fit(tensor, n_components=self.n_components, standardize=self.standardize)
-        teachers, history, self.n_steps_ = self._train(
-            scaling(tensor), to_tensor(partners, device), n_clusters, progress
-        )
+        teachers, history, self.n_steps_ = self._train(scaling(tensor), to_tensor(partners, device), beta, progress)
         late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
         self.best_head_ = int(late_losses.argmin())
         self.head_losses_ = to_numpy(late_losses)
         self.loss_history_ = to_numpy(history)
         self._teachers = [teacher.cpu() for teacher in teachers]
-        self._answer(X, scaling, pick_head(self._teachers, self.best_head_))
+        self.beta_, self.beta_sweep_ = beta, sweep
+        self._answer(X, scaling, pick_head(self._teachers, self.best_head_), beta=beta)
         return self
 
     def weigh_pairs(self, X: Any, partners: IntArray) -> FloatArray:
@@ -288,15 +298,20 @@ class TEMI(HeadClusterer):
         check_partners(partners, len(X))
         return weigh_pairs(self._teachers, self._scale(to_tensor(X, torch.device("cpu"))), partners)
 
+    def _sweep(self, X: FloatArray, neighbors: NeighborGraph | None) -> BetaSweep:
+        """Choose β by trainings with fewer heads."""
+        scout = clone(self).set_params(beta=BETAS[-1], n_heads=min(self.n_heads, _SCOUT_HEADS))
+        return select_beta(X, scout, neighbors=neighbors)
+
     def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
         logits: Tensor = head(self._scale(rows))[0]  # of the one head in the stack
         return logits
 
     def _train(
-        self, X: Tensor, partners: Tensor, n_clusters: int, progress: Progress | None
+        self, X: Tensor, partners: Tensor, beta: float, progress: Progress | None
     ) -> tuple[list[StackedHeads], Tensor, int]:
         """Train on scaled rows X; return the teachers, in chunks, the losses (n_epochs, n_heads) and the steps made."""
-        device, dtype = X.device, matmul_dtype(X.device, self.precision)
+        device, dtype, n_clusters = X.device, matmul_dtype(X.device, self.precision), self.n_clusters
         X = X.to(dtype)
         batch_size = min(self.batch_size, len(X))
         steps_per_epoch = len(X) // batch_size
@@ -320,7 +335,7 @@ class TEMI(HeadClusterer):
             start_from_kmeans(students, X, n_clusters, weight_generator)
         distillation = SelfDistillation(
             students,
-            loss=Loss(self.objective, self.beta, self.entropy_weight),
+            loss=Loss(self.objective, beta, self.entropy_weight),
             prior_momentum=self.prior_momentum,
         )
 
