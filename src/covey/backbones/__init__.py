@@ -5,7 +5,13 @@ loader is one file; it reads the weights, if there are any, and picks a runtime.
 backbone is loaded.
 """
 
-from covey.backbones._loading import LOADERS, PREPROCESSING_VERSION, feature_fingerprint, load_backbone
+from covey.backbones._loading import (
+    LOADERS,
+    PREPROCESSING_VERSION,
+    feature_fingerprint,
+    load_backbone,
+    load_torch_backbone,
+)
 from covey.registry import Registry
 
 BACKBONES = Registry(
@@ -19,4 +25,11 @@ BACKBONES = Registry(
     },
 )
 
-__all__ = ["BACKBONES", "LOADERS", "PREPROCESSING_VERSION", "feature_fingerprint", "load_backbone"]
+__all__ = [
+    "BACKBONES",
+    "LOADERS",
+    "PREPROCESSING_VERSION",
+    "feature_fingerprint",
+    "load_backbone",
+    "load_torch_backbone",
+]

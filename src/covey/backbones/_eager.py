@@ -1,10 +1,12 @@
-"""Running a network of convolutions with torch: on a GPU, and where OpenVINO is not installed."""
+"""Running a network of convolutions with torch: on a GPU, where OpenVINO is not installed, and to train it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from covey._torch import to_numpy, to_tensor
@@ -14,6 +16,38 @@ from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
     from covey.backbones._efficientnet import ConvLayer, ConvSpec
+
+
+class ConvNetwork(nn.Module):
+    """The convolutions as a module of torch: its weights can be trained and saved.
+
+    Batch normalisation is folded into the weights, so there is no state besides them and no mode to choose.
+
+    Parameters
+    ----------
+    layers : sequence of ConvLayer
+        From stem to head.
+    """
+
+    def __init__(self, layers: "Sequence[ConvLayer]") -> None:
+        super().__init__()
+        self._convs: list[ConvSpec] = [layer.spec for layer in layers]
+        self.weights = nn.ParameterList(
+            torch.tensor(layer.weight).contiguous(memory_format=torch.channels_last) for layer in layers
+        )
+        self.biases = nn.ParameterList(torch.tensor(layer.bias) for layer in layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Turn normalised pixels ``(b, 3, h, w)`` of any size into pooled features ``(b, n_features)`` float32."""
+        inputs = []
+        for conv, weight, bias in zip(self._convs, self.weights, self.biases, strict=True):
+            inputs.append(x)
+            x = functional.conv2d(_pad_same(x.to(weight.dtype), conv), weight, bias, conv.stride, groups=conv.groups)
+            if conv.is_clipped:
+                x = functional.relu6(x, inplace=True)
+            if conv.skip_from is not None:
+                x = x + inputs[conv.skip_from]
+        return x.float().mean(dim=(2, 3))
 
 
 class TorchNetwork:
@@ -29,6 +63,11 @@ class TorchNetwork:
         Where it runs.
     dtype : torch.dtype
         In what all but the first convolutions are computed.
+
+    Attributes
+    ----------
+    module : ConvNetwork
+        The weights, and what is done with them.
     """
 
     def __init__(
@@ -36,14 +75,14 @@ class TorchNetwork:
     ) -> None:
         if n_threads() < torch.get_num_threads():  # in a worker of a pool, which has a share of the processors
             torch.set_num_threads(n_threads())
-        is_rounded = dtype == torch.bfloat16
-        weights = round_for_bfloat16(layers) if is_rounded else [layer.weight for layer in layers]
+        if dtype == torch.bfloat16:
+            rounded = round_for_bfloat16(layers)
+            layers = [replace(layer, weight=weight) for layer, weight in zip(layers, rounded, strict=True)]
         self._device = device
-        self._layers: list[tuple[ConvSpec, torch.Tensor, torch.Tensor]] = []
-        for place, (layer, weight) in enumerate(zip(layers, weights, strict=True)):
-            kind = torch.float32 if place < N_EXACT else dtype
-            filters = torch.from_numpy(weight).to(device, kind, memory_format=torch.channels_last)
-            self._layers.append((layer.spec, filters, torch.from_numpy(layer.bias).to(device, kind)))
+        self.module = ConvNetwork(layers).requires_grad_(False).to(device)
+        for parameters in (self.module.weights, self.module.biases):
+            for parameter in list(parameters)[N_EXACT:]:
+                parameter.data = parameter.data.to(dtype)
         self._mean = torch.tensor(spec.mean, device=device)
         self._std = torch.tensor(spec.std, device=device)
 
@@ -55,16 +94,8 @@ class TorchNetwork:
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Compute the same on tensors."""
         x = (pixels.float() - self._mean) / self._std
-        x = x.permute(0, 3, 1, 2)  # (b, 3, h, w), channels last in memory
-        inputs = []
-        for conv, weight, bias in self._layers:
-            inputs.append(x)
-            x = functional.conv2d(_pad_same(x.to(weight.dtype), conv), weight, bias, conv.stride, groups=conv.groups)
-            if conv.is_clipped:
-                x = x.clamp_(0, 6)
-            if conv.skip_from is not None:
-                x = x + inputs[conv.skip_from]
-        return x.float().mean(dim=(2, 3))
+        features: torch.Tensor = self.module(x.permute(0, 3, 1, 2))  # (b, 3, h, w), channels last in memory
+        return features
 
 
 def _pad_same(x: torch.Tensor, conv: "ConvSpec") -> torch.Tensor:

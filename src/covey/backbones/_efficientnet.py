@@ -178,7 +178,7 @@ class EfficientNetLite:
         source: tuple[str, Path | None],
     ) -> None:
         self._spec = spec
-        self._network = network
+        self.network = network
         self._classifier = classifier
         self._source = source
         self.precision = precision
@@ -217,7 +217,7 @@ class EfficientNetLite:
             If shape or dtype do not fit.
         """
         check_pixels(pixels, self._spec)
-        return self._network(pixels)
+        return self.network(pixels)
 
     def classify(self, pixels: ByteArray) -> FloatArray:
         """Score the thousand classes of ImageNet.

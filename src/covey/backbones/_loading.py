@@ -5,11 +5,14 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from covey.errors import InvalidValueError
 from covey.registry import Registry
 from covey.types import Backbone, BackboneSpec, ByteArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PREPROCESSING_VERSION: Final = 1
 """Raised whenever `covey.images` begins to give other pixels for the same file and specification."""
@@ -74,6 +77,43 @@ def load_backbone(
     load = LOADERS[spec.loader]
     backbone: Backbone = load(spec, device=device, weights=weights, precision=precision, runtime=runtime)
     return backbone
+
+
+def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module":
+    """Load a backbone's network as a module of torch, to be trained.
+
+    Parameters
+    ----------
+    name : str
+        A name of `BACKBONES`, of a row that has a network.
+    weights : Path, optional
+        As for `load_backbone`.
+
+    Returns
+    -------
+    module : nn.Module
+        On the CPU, float32, the caller's own. It turns pixels ``(b, 3, h, w)``, less the catalogue row's mean and
+        divided by its standard deviation, into features ``(b, n_features)``: those of `load_backbone` with the runtime
+        ``"torch"`` in float32. Height and width may be any.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such backbone.
+    ModelError
+        If the weights are missing, damaged or not those of this backbone.
+    InvalidValueError
+        If the backbone has no network of torch.
+
+    See Also
+    --------
+    covey.cluster.fine_tune : Trains it together with the heads of a TEMI.
+    """
+    backbone = load_backbone(name, device="cpu", weights=weights, precision="float32", runtime="torch")
+    module: nn.Module | None = getattr(getattr(backbone, "network", None), "module", None)
+    if module is None:
+        raise InvalidValueError(f"{name} has no network of torch that could be trained.")
+    return module.requires_grad_(True)
 
 
 @cache
