@@ -11,11 +11,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from covey.cluster import SCP
 from covey.cluster._scp._presets import PRESETS
-from covey.cluster._scp._training import PairSource, ViewAgreement
+from covey.cluster._scp._training import LossWeights, PairSource, ViewAgreement
 from covey.errors import UnknownNameError
 from covey.neighbors import nearest_neighbors
 from covey.nn import ClusterMLP
-from covey.objectives import scp_loss
+from covey.objectives import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
 
 SHORT = {"hidden_sizes": (32, 16), "n_steps": 200, "batch_size": 128, "device": "cpu"}
 
@@ -66,7 +66,7 @@ def test_every_choice_finds_blobs(blobs, change):
 
 def test_labels_to_begin_with_are_learned_first(head, blobs):
     pairs, targets = torch.from_numpy(blobs[0][:40]), torch.arange(20) % 4
-    agreement = ViewAgreement(head, alpha=1.0, confidence="mean_of_log", momentum=0.0)
+    agreement = ViewAgreement(head, weights=LossWeights(entropy=1.0), confidence="mean_of_log", momentum=0.0)
     loss = agreement.backward(pairs, targets)
     log_p = head(pairs).log_softmax(-1)
     expected = -(log_p[torch.arange(20), targets].sum() + log_p[torch.arange(20, 40), targets].sum()) / 40
@@ -137,7 +137,9 @@ def head():
 
 def test_a_step_has_the_gradient_of_the_loss(head, blobs):
     pairs = torch.from_numpy(blobs[0][:40])
-    reported = ViewAgreement(head, alpha=2.0, confidence="log_of_mean", momentum=0.0).backward(pairs)
+    reported = ViewAgreement(head, weights=LossWeights(entropy=2.0), confidence="log_of_mean", momentum=0.0).backward(
+        pairs
+    )
     found = [p.grad.clone() for p in head.parameters()]
     head.zero_grad()
     loss = scp_loss(*head(pairs).log_softmax(-1).chunk(2), alpha=2.0, reading="log_of_mean")
@@ -147,12 +149,28 @@ def test_a_step_has_the_gradient_of_the_loss(head, blobs):
         torch.testing.assert_close(gradient, parameter.grad)
 
 
+@pytest.mark.parametrize("left_out", ["cross_entropy", "confidence", "entropy"])
+def test_a_term_without_weight_is_left_out(head, blobs, left_out):
+    pairs = torch.from_numpy(blobs[0][:40])
+    first, second = head(pairs).log_softmax(-1).detach().chunk(2)
+    terms = {
+        "cross_entropy": view_cross_entropy(first, second),
+        "confidence": confidence_loss(first, second),
+        "entropy": -balance_entropy(first.exp().mean(0).log(), second.exp().mean(0).log()),
+    }
+    weights = LossWeights(2.0, 3.0, 5.0)
+    total = sum(weight * term for weight, term in zip(weights, terms.values(), strict=True))
+    rest = weights._replace(**{left_out: 0.0})
+    loss = ViewAgreement(head, weights=rest, confidence="mean_of_log", momentum=0.0).backward(pairs)
+    torch.testing.assert_close(loss[0], total - getattr(weights, left_out) * terms[left_out])
+
+
 def test_a_running_mean_of_one_batch_is_that_of_the_batch(head, blobs):
     pairs = torch.from_numpy(blobs[0][:40])
     gradients = []
     for momentum in (0.0, 0.9):
         head.zero_grad()
-        agreement = ViewAgreement(head, alpha=2.0, confidence="mean_of_log", momentum=momentum)
+        agreement = ViewAgreement(head, weights=LossWeights(entropy=2.0), confidence="mean_of_log", momentum=momentum)
         agreement.backward(pairs)
         gradients.append([p.grad.clone() for p in head.parameters()])
     for plain, running in zip(*gradients, strict=True):
@@ -160,7 +178,7 @@ def test_a_running_mean_of_one_batch_is_that_of_the_batch(head, blobs):
 
 
 def test_a_running_mean_remembers(head, blobs):
-    agreement = ViewAgreement(head, alpha=1.0, confidence="mean_of_log", momentum=0.9)
+    agreement = ViewAgreement(head, weights=LossWeights(entropy=1.0), confidence="mean_of_log", momentum=0.9)
     first = agreement.backward(torch.from_numpy(blobs[0][:40]))
     agreement.backward(torch.from_numpy(blobs[0][40:80]))
     assert not torch.allclose(agreement.backward(torch.from_numpy(blobs[0][:40])), first)

@@ -25,7 +25,7 @@ def check_scp_parameters(parameters: Mapping[str, Any]) -> None:
         check_integer(name, parameters[name], minimum=1)
     if parameters["n_epochs"] is not None:
         check_integer("n_epochs", parameters["n_epochs"], minimum=1)
-    for name in ("alpha", "weight_decay"):
+    for name in ("alpha", "cross_entropy_weight", "confidence_weight", "weight_decay"):
         check_real(name, parameters[name])
     check_real("learning_rate", parameters["learning_rate"], open_low=True)
     check_real("balance_momentum", parameters["balance_momentum"], high=1.0)

@@ -14,7 +14,14 @@ from covey.cluster._checks import check_n_clusters, fit_features, predict_featur
 from covey.cluster._head_clusterer import HeadClusterer
 from covey.cluster._scp._checks import check_scp_parameters, check_views
 from covey.cluster._scp._presets import PRESETS
-from covey.cluster._scp._training import PairSource, Scaling, ViewAgreement, fit_row_scaling, start_labels
+from covey.cluster._scp._training import (
+    LossWeights,
+    PairSource,
+    Scaling,
+    ViewAgreement,
+    fit_row_scaling,
+    start_labels,
+)
 from covey.cluster._training import (
     adamw,
     iter_batches,
@@ -44,6 +51,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         What is done to features first: z-scored with the training set's statistics, scaled to unit length, nothing.
     alpha : float, default=2.0
         Weight α of the entropy term. Larger makes clusters more even; 0.5 and less collapses.
+    cross_entropy_weight, confidence_weight : float, default=1.0, 1.0
+        Weights of the two terms that pull views together; 0 leaves one out, as the paper's ablations do.
     confidence : {"mean_of_log", "log_of_mean"}, default="mean_of_log"
         Reading of the confidence loss, see `covey.objectives.confidence_loss`.
     balance_momentum : float in [0, 1), default=0.0
@@ -126,6 +135,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         norm: Norm = "layer",
         scaling: Scaling = "standardize",
         alpha: float = 2.0,
+        cross_entropy_weight: float = 1.0,
+        confidence_weight: float = 1.0,
         confidence: ConfidenceReading = "mean_of_log",
         balance_momentum: float = 0.0,
         n_neighbors: int = 20,
@@ -146,6 +157,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         self.norm = norm
         self.scaling = scaling
         self.alpha = alpha
+        self.cross_entropy_weight = cross_entropy_weight
+        self.confidence_weight = confidence_weight
         self.confidence = confidence
         self.balance_momentum = balance_momentum
         self.n_neighbors = n_neighbors
@@ -265,7 +278,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
             generator=weight_generator,
             compute_dtype=matmul_dtype(device, self.precision),
         ).to(device)
-        agreement = ViewAgreement(head, alpha=self.alpha, confidence=self.confidence, momentum=self.balance_momentum)
+        weights = LossWeights(self.cross_entropy_weight, self.confidence_weight, self.alpha)
+        agreement = ViewAgreement(head, weights=weights, confidence=self.confidence, momentum=self.balance_momentum)
         batch_size = min(self.batch_size, n_rows)
         steps_per_epoch = n_rows // batch_size
         n_steps = self.n_steps if self.n_epochs is None else self.n_epochs * steps_per_epoch

@@ -1,6 +1,6 @@
 """SCP's training step: two views of each row, one answer."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,14 @@ class PairSource:
         return torch.randint(high, (len(rows),), generator=self.generator, device=rows.device)
 
 
+class LossWeights(NamedTuple):
+    """What the terms of SCP's loss count; the paper's ablations leave some out."""
+
+    cross_entropy: float = 1.0
+    confidence: float = 1.0
+    entropy: float = 1.0
+
+
 class ViewAgreement:
     """Compute SCP's loss and its gradients for a batch of pairs.
 
@@ -72,17 +80,19 @@ class ViewAgreement:
     ----------
     head : nn.Module
         Features to logits.
-    alpha : float
-        Weight of the entropy term.
+    weights : LossWeights
+        Of the three terms.
     confidence : {"mean_of_log", "log_of_mean"}
         Reading of the confidence loss.
     momentum : float in [0, 1)
         Share of the running mean prediction in the one whose entropy is taken; 0 takes the batch alone.
     """
 
-    def __init__(self, head: nn.Module, *, alpha: float, confidence: ConfidenceReading, momentum: float) -> None:
+    def __init__(
+        self, head: nn.Module, *, weights: LossWeights, confidence: ConfidenceReading, momentum: float
+    ) -> None:
         self.head = head
-        self.alpha = alpha
+        self.weights = weights
         self.confidence = confidence
         self.momentum = momentum
         self._means: list[Tensor | None] = [None, None]
@@ -100,7 +110,9 @@ class ViewAgreement:
         log_first, log_second = logits.log_softmax(dim=-1).chunk(2)
         balance = balance_entropy(self._log_mean(0, log_first), self._log_mean(1, log_second))
         confidence = confidence_loss(log_first, log_second, reading=self.confidence)
-        loss = view_cross_entropy(log_first, log_second) + confidence - self.alpha * balance
+        agreement = view_cross_entropy(log_first, log_second)
+        weights = self.weights
+        loss = weights.cross_entropy * agreement + weights.confidence * confidence - weights.entropy * balance
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss.detach()[None]
 
