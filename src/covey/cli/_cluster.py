@@ -30,6 +30,12 @@ EXIT_SKIPPED = 3
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @_options.embed_options
+@click.option(
+    "--normalize-parts/--no-normalize-parts",
+    default=True,
+    show_default=True,
+    help="With several models: scale the features of each to unit length, so that each counts the same.",
+)
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
@@ -72,5 +78,6 @@ def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
         "method": options["method"],
         "params": _options.parse_params(options["params"]),
         "random_state": options["random_state"],
+        "normalize_parts": options["normalize_parts"],
     }
     return {**_options.drop_none(own), **_options.pipeline_keywords(options)}

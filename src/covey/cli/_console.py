@@ -13,6 +13,7 @@ import click
 STAGES = {
     "scan": ("Scanning", "file"),
     "embed": ("Embedding", "image"),
+    "views": ("Views", "view"),
     "choose": ("Choosing k", "step"),
     "cluster": ("Clustering", "step"),
     "gallery": ("Gallery", "page"),
@@ -42,10 +43,10 @@ class Bars:
         self._close()
 
     def __call__(self, stage: str, n_done: int, n_total: int | None) -> None:
-        """Move the bar of `stage`; a new stage ends the bar before."""
+        """Move the bar of `stage`; a new stage, or the same for another backbone, ends the bar before."""
         if not self._is_shown:
             return
-        if stage != self._stage:
+        if stage != self._stage or n_done < self._bar.n:
             self._open(stage, n_total)
         self._bar.total = n_total
         self._bar.update(n_done - self._bar.n)
@@ -100,6 +101,11 @@ def ledger_line(n_found: int, n_computed: int, n_embedded: int, n_duplicates: in
         **{code.removeprefix("ERROR_").lower(): count for code, count in sorted(failures.items())},
     }
     return " ".join(f"{name}={count}" for name, count in parts.items())
+
+
+def views_line(n_views: int, n_computed: int, n_reused: int) -> str:
+    """Return the line that accounts for the augmented copies of all pictures."""
+    return f"views={n_views} computed={n_computed} already={n_reused}"
 
 
 def shell_path(path: Path) -> str:

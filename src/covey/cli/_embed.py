@@ -34,8 +34,12 @@ def embed(sources: tuple[Path, ...], output: Path | None, **options: Any) -> Non
     )
     if options["as_json"]:
         counts = {"n_images": n, "n_features": d, "n_computed": report.n_computed, "failures": ledger.failures}
-        _console.echo_json({"project": output, "fingerprint": features.fingerprint, **counts})
+        views = {"n_views": options["n_views"], "n_views_computed": report.n_views_computed}
+        _console.echo_json({"project": output, "fingerprint": features.fingerprint, **counts, **views})
     elif not options["quiet"]:
-        click.echo(f"{n} images x {d} features in {_console.shell_path(output)}\n{line}")
+        click.echo(f"{n} images x {d} features in {_console.shell_path(output)}")
+        if options["n_views"]:
+            click.echo(_console.views_line(options["n_views"], report.n_views_computed, report.n_views_reused))
+        click.echo(line)
     if options["strict"] and ledger.failures:
         sys.exit(3)

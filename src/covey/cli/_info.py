@@ -1,12 +1,17 @@
 """`covey info`: what a project holds."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from covey.cli._console import echo_json, echo_table, ledger_line
 from covey.cli._options import project_argument
+
+if TYPE_CHECKING:
+    from covey.store import FeatureSetInfo
 
 
 @click.command()
@@ -27,12 +32,25 @@ def info(project: Path, as_json: bool) -> None:
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
     click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
     click.echo()
-    echo_table(
-        [(item.fingerprint[:12], item.n_images, item.n_features, f"{item.n_bytes / 1e6:.1f}") for item in sizes],
-        ("features", "images", "width", "MB"),
-    )
+    echo_table(_feature_rows(sizes), ("features", "images", "width", "views", "MB"))
     click.echo()
     echo_table(
-        [(item.id, item.name, item.created_at, item.method, item.n_clusters, item.n_images) for item in partitions],
-        ("run", "name", "created", "method", "clusters", "images"),
+        [
+            (i.id, i.name, i.created_at, i.method, i.n_clusters, i.n_images, " + ".join(i.backbones) or "unknown")
+            for i in partitions
+        ],
+        ("run", "name", "created", "method", "clusters", "images", "backbone"),
     )
+
+
+def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
+    """Return a row for each backbone's features, with the number of sets of views and the bytes of all of them."""
+    from covey.extract import viewed_fingerprint
+
+    rows = []
+    for item in sizes:
+        if viewed_fingerprint(item.fingerprint) is None:
+            views = [other for other in sizes if viewed_fingerprint(other.fingerprint) == item.fingerprint]
+            n_bytes = item.n_bytes + sum(view.n_bytes for view in views)
+            rows.append((item.fingerprint, item.n_images, item.n_features, len(views), f"{n_bytes / 1e6:.1f}"))
+    return rows

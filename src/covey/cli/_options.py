@@ -62,7 +62,18 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--model",
                 "backbone",
                 metavar="NAME",
-                help=f"Backbone; see: covey list backbones.  [default: {defaults.BACKBONE}]",
+                multiple=True,
+                help="Backbone; given again, the features of several are joined. See: covey list backbones.  "
+                f"[default: {defaults.BACKBONE}]",
+            ),
+            click.option(
+                "--views",
+                "n_views",
+                type=click.IntRange(0),
+                default=0,
+                show_default=True,
+                metavar="N",
+                help="Augmented copies of each picture to embed too, for methods that compare them; at least 2.",
             ),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
             click.option(
@@ -106,7 +117,8 @@ def pipeline_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     extract = {"engine": options["engine"], "batch_size": options["batch_size"], "n_workers": options["workers"]}
     scan = ("recursive", "follow_symlinks", "include", "exclude")
     keywords = {
-        "backbone": options["backbone"],
+        "backbone": options["backbone"] or None,
+        "n_views": options["n_views"],
         "device": options["device"],
         "scan_options": {name: options[name] for name in scan},
         "extract_options": drop_none(extract),

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from covey import defaults
-from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path
+from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
-from covey.pipeline import RunResult, check_output
+from covey.pipeline import RunResult, check_output, check_views
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -26,6 +26,8 @@ def write_pages(root: Path, partition_id: int, progress: Bars) -> Path:
 def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any], *, as_json: bool) -> None:
     """Scan without writing anything and say what a run would do."""
     check_output(sources, output)
+    method = keywords.get("method", defaults.CLUSTERER)
+    check_views(keywords["n_views"], method)
     report = scan_images(sources, **keywords["scan_options"])
     codes: dict[str, int] = {}
     for failure in report.failures:
@@ -37,8 +39,9 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
         "duplicates": len(report.files) - len(report.records),
         "skipped": codes,
         "other_files": report.n_other,
-        "backbone": keywords.get("backbone", defaults.BACKBONE),
-        "method": keywords.get("method", defaults.CLUSTERER),
+        "backbone": " + ".join(keywords.get("backbone", [defaults.BACKBONE])),
+        "n_views": keywords["n_views"],
+        "method": method,
         "n_clusters": keywords.get("n_clusters", "auto"),
     }
     if as_json:
@@ -48,6 +51,8 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
     verb = "update" if plan["project_exists"] else "make"
     click.echo(f"  {verb} the project  {shell_path(output)}")
     click.echo(f"  embed             {plan['images']} images with {plan['backbone']}")
+    if plan["n_views"]:
+        click.echo(f"  embed             {plan['n_views']} views of each image too")
     click.echo(f"  cluster           with {plan['method']}, k = {plan['n_clusters']}")
     skipped = ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "nothing"
     click.echo(f"  leave out         {plan['duplicates']} duplicates; {skipped}")
@@ -68,6 +73,9 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         click.echo(f"gallery  {shell_path(page)}")
     for table in result.tables:
         click.echo(f"table    {shell_path(table)}")
+    click.echo(f"features {' + '.join(result.backbones)}")
+    if result.n_views:
+        click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
     click.echo(_ledger(result))
 
 
@@ -78,6 +86,8 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
     return {
         "project": str(result.project),
         "partition": result.partition_id,
+        "backbones": list(result.backbones),
+        "n_views": result.n_views,
         "n_clusters": result.n_clusters,
         "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
         "selection": result.selection.to_dict() if result.selection else None,

@@ -8,13 +8,14 @@ unit of work: a pure function but for the one shard that it writes, whole, at it
 from covey.extract._features import extract_features
 from covey.extract._plan import ExtractReport
 from covey.extract._shards import ShardTask, process_shard
-from covey.extract._views import extract_views, load_views, view_fingerprint
+from covey.extract._views import extract_views, load_views, view_fingerprint, viewed_fingerprint
 
 __all__ = [
     "extract_features",
     "extract_views",
     "load_views",
     "view_fingerprint",
+    "viewed_fingerprint",
     "ExtractReport",
     "ShardTask",
     "process_shard",

@@ -1,5 +1,6 @@
 """Features of augmented copies: a feature set for each number of a view."""
 
+import re
 from collections.abc import Sequence
 
 from covey.backbones import load_backbone
@@ -9,6 +10,8 @@ from covey.store import FeatureStore
 from covey.types import Backbone, FloatArray, ImageRecord, Progress
 
 STAGE = "views"
+
+_VIEW_NAME = re.compile(r"(.+)\.view\d+-[0-9a-f]{16}")
 
 
 def extract_views(
@@ -145,6 +148,23 @@ def view_fingerprint(fingerprint: str, view: View) -> str:
         The backbone's, the view's number, and a hash over augmentation and seed.
     """
     return f"{fingerprint}.view{view.number}-{view.digest}"
+
+
+def viewed_fingerprint(fingerprint: str) -> str | None:
+    """Tell of which backbone's features a feature set holds a view.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of any feature set.
+
+    Returns
+    -------
+    fingerprint : str or None
+        The backbone's, as it was given to `view_fingerprint`; None if the set holds no view.
+    """
+    found = _VIEW_NAME.fullmatch(fingerprint)
+    return found[1] if found else None
 
 
 def _views(n_views: int, augmentation: Augmentation | None, random_state: int) -> list[View]:

@@ -102,8 +102,10 @@ class AboutPage(Page):
 
     Attributes
     ----------
-    method, backbone : str
-        Registered names.
+    method : str
+        Registered name.
+    backbones : tuple of str
+        Names of the backbones; empty if the run did not record them.
     n_found, n_duplicates : int
         From the ledger.
     curve : Curve or None
@@ -118,7 +120,7 @@ class AboutPage(Page):
 
     template: ClassVar[str] = "about.html"
     method: str
-    backbone: str
+    backbones: tuple[str, ...]
     n_found: int
     n_duplicates: int
     curve: "Curve | None"
@@ -183,12 +185,14 @@ def _table(title: str, note: str, values: object) -> FactTable:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[Fact]:
-    """Return nested values as lines, a nested name written ``outer, inner``."""
+    """Return nested values as lines, a nested name written ``outer, inner``, in a list ``outer 1, inner``."""
     facts: list[Fact] = []
     for key, value in values.items():
         name = f"{prefix}{readable(str(key))}"
         if isinstance(value, Mapping):
             facts += _flatten(value, f"{name}, ")
+        elif isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            facts += [fact for i, entry in enumerate(value, 1) for fact in _flatten(entry, f"{name} {i}, ")]
         else:
             facts.append(Fact(name, _in_words(value)))
     return facts

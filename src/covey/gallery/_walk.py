@@ -268,14 +268,13 @@ def _skipped_url(number: int) -> str:
 
 
 def _about_page(walk: Walk) -> AboutPage:
-    backbone = walk.info.info.get("backbone", "")
     selection = walk.info.info.get("selection") or {}
     return AboutPage(
         url="about.html",
         site=walk.site,
         links=walk.links(),
         method=readable(walk.info.method),
-        backbone=readable(str(backbone.get("name", "") if isinstance(backbone, dict) else backbone)),
+        backbones=tuple(readable(name) for name in walk.info.backbones),
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
         curve=read_curve(selection),

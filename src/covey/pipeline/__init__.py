@@ -5,18 +5,23 @@ from covey.pipeline._cluster import (
     cluster_folder,
     embed_folder,
 )
+from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
-from covey.pipeline._stages import METHOD_PARAMS, check_output, embed_images, make_estimator, scan_sources
+from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
 
 __all__ = [
     "METHOD_PARAMS",
+    "EmbedReport",
     "Evaluation",
     "RunResult",
     "check_output",
+    "check_views",
     "cluster_folder",
     "embed_folder",
     "embed_images",
     "evaluate_partition",
+    "load_backbones",
+    "load_features",
     "make_estimator",
     "read_labels",
     "scan_sources",

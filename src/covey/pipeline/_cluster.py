@@ -14,21 +14,26 @@ from typing import Any
 
 from covey import defaults
 from covey._torch import resolve_device
-from covey.backbones import load_backbone
-from covey.extract import ExtractReport
 from covey.partitions import make_partition, summarize_clusters
+from covey.pipeline._embed import (
+    EmbedReport,
+    check_views,
+    describe_features,
+    embed_images,
+    load_backbones,
+    load_features,
+)
 from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
     check_output,
-    embed_images,
     fit_estimator,
     make_estimator,
     scan_sources,
 )
 from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, write_skipped, write_tables
-from covey.types import BackboneSpec, Features, Progress
+from covey.types import Features, Progress
 
 MIN_IMAGES_TO_CHOOSE = 3  # fewer are one cluster
 
@@ -49,8 +54,12 @@ class RunResult:
         The evidence, if the number of clusters was chosen.
     ledger : Ledger
         Every path that was found, accounted for once.
-    extract : ExtractReport
+    extract : EmbedReport
         How many features were computed and how many were there already.
+    backbones : tuple of str
+        Names of those whose features were clustered.
+    n_views : int
+        Views of each image that the method got.
     tables : tuple of Path
         The files written for other programs.
     seconds : mapping of str to float
@@ -62,7 +71,9 @@ class RunResult:
     n_clusters: int
     selection: NClustersResult | None
     ledger: Ledger
-    extract: ExtractReport
+    extract: EmbedReport
+    backbones: tuple[str, ...]
+    n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
 
@@ -74,7 +85,9 @@ def cluster_folder(
     n_clusters: int | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
-    backbone: str = defaults.BACKBONE,
+    backbone: str | Sequence[str] = defaults.BACKBONE,
+    n_views: int = 0,
+    normalize_parts: bool = True,
     method: str = defaults.CLUSTERER,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
@@ -95,14 +108,20 @@ def cluster_folder(
         Number of clusters; chosen by `covey.selection.select_n_clusters` if not given.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
-    backbone : str, default="efficientnet_lite2.in1k"
-        A registered backbone.
+    backbone : str or sequence of str, default="efficientnet_lite2.in1k"
+        A registered backbone, or several whose features are joined.
+    n_views : int, default=0
+        Augmented copies of each picture for a method that compares them, at least 2; 0 for none. They are kept like
+        features, and drawn with seed 0 whatever `random_state` is, so that all runs share them.
+    normalize_parts : bool, default=True
+        Scale the features of each of several backbones to unit length before they are joined, so that each counts the
+        same; see `covey.features.concatenate_features`.
     method : str, default="kmeans"
         A registered clusterer.
     params : mapping, optional
         Keywords of its constructor.
     random_state : int, default=0
-        Seed of everything that draws.
+        Seed of everything else that draws.
     device : str, default="auto"
         Where networks run.
     scan_options, extract_options : mapping, optional
@@ -121,21 +140,24 @@ def cluster_folder(
         If the output lies inside a source, is in use by another run, was written by a newer covey, or if there is no
         picture to cluster.
     InvalidValueError
-        If more clusters are asked for than there are images, or a parameter is unknown.
+        If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, or the
+        method takes no views.
     """
     check_output(sources, output)
     # What can be wrong with the words is said before a picture is read.
     resolve_device(device)
     make_estimator(method, n_clusters or 2, random_state=random_state, device=device, params=params)
+    check_views(n_views, method)
     check_engine(extract_options)
-    model = load_backbone(backbone, device=device)
+    models = load_backbones(backbone, device=device)
     seconds: dict[str, float] = {}
     with ExitStack() as stack:
         with _timed(seconds, "scan"):
             project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
         check_n_clusters(n_clusters, len(project.records()))
         with _timed(seconds, "embed"):
-            features, extract = embed_images(project, model, progress=progress, **(extract_options or {}))
+            extract = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
+            features = load_features(project, models, n_views=n_views, normalize_parts=normalize_parts)
         check_n_clusters(n_clusters, len(features.ids))
         selection = None
         with _timed(seconds, "choose"):
@@ -146,8 +168,9 @@ def cluster_folder(
         with _timed(seconds, "cluster"):
             n_chosen = n_clusters or (selection.n_clusters if selection else 1)
             estimator = make_estimator(method, n_chosen, random_state=random_state, device=device, params=params)
-            fit_estimator(estimator, features.X, progress)
-        info = describe_run(model.spec, selection, extract, seconds)
+            fit_estimator(estimator, features, progress)
+        told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
+        info = {**told, **describe_run(selection, extract, seconds)}
         partition = make_partition(features, estimator, method=method, info=info)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
@@ -159,6 +182,8 @@ def cluster_folder(
             selection=selection,
             ledger=project.ledger(),
             extract=extract,
+            backbones=tuple(model.spec.name for model in models),
+            n_views=n_views,
             tables=tuple(tables),
             seconds=seconds,
         )
@@ -168,12 +193,13 @@ def embed_folder(
     sources: Sequence[Path],
     output: Path,
     *,
-    backbone: str = defaults.BACKBONE,
+    backbone: str | Sequence[str] = defaults.BACKBONE,
+    n_views: int = 0,
     device: str = "auto",
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> tuple[Features, ExtractReport, Ledger]:
+) -> tuple[Features, EmbedReport, Ledger]:
     """Scan the sources and compute the features of their pictures, without clustering them.
 
     Parameters are those of `cluster_folder`.
@@ -181,28 +207,28 @@ def embed_folder(
     Returns
     -------
     features : Features
-        Of every picture of the project that can be decoded.
-    report : ExtractReport
+        Of every picture of the project that can be decoded; views are computed and kept, but not loaded.
+    report : EmbedReport
         How many features were computed and how many were there already.
     ledger : Ledger
         Every path that was found, accounted for once.
     """
     check_output(sources, output)
+    check_views(n_views)
     check_engine(extract_options)
-    model = load_backbone(backbone, device=device)
+    models = load_backbones(backbone, device=device)
     with ExitStack() as stack:
         project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
-        features, report = embed_images(project, model, progress=progress, **(extract_options or {}))
+        report = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
         write_skipped(project)
-        return features, report, project.ledger()
+        return load_features(project, models), report, project.ledger()
 
 
 def describe_run(
-    backbone: BackboneSpec, selection: NClustersResult | None, extract: ExtractReport, seconds: Mapping[str, float]
+    selection: NClustersResult | None, extract: EmbedReport, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Gather the facts of a run that its project keeps, JSON-compatible."""
     return {
-        "backbone": {name: getattr(backbone, name) for name in ("name", "n_features", "pretraining", "license")},
         "versions": dict(installed_versions()),
         "n_computed": extract.n_computed,
         "n_reused": extract.n_reused,

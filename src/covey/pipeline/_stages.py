@@ -9,10 +9,9 @@ from typing import Any
 from covey.cluster import CLUSTERERS
 from covey.engines import ENGINES
 from covey.errors import InvalidValueError, ProjectError
-from covey.extract import ExtractReport, extract_features
 from covey.images import scan_images
 from covey.store import Project
-from covey.types import Backbone, Features, FloatArray, Progress
+from covey.types import Features, Progress
 
 N_REASONS = 3  # unreadable files that an error names
 
@@ -96,44 +95,6 @@ def _enter_locked(stack: ExitStack, output: Path) -> Project:
     return project
 
 
-def embed_images(
-    project: Project, backbone: Backbone, *, progress: Progress | None = None, **options: Any
-) -> tuple[Features, ExtractReport]:
-    """Bring the features of every image of the project up to date and load them.
-
-    Parameters
-    ----------
-    project : Project
-        Open, locked and scanned.
-    backbone : Backbone
-        A loaded backbone.
-    progress : Progress, optional
-        Told after each batch.
-    **options
-        Keywords of `covey.extract.extract_features`.
-
-    Returns
-    -------
-    features : Features
-        Rows in the order of `Project.records`; pictures that could not be decoded are left out.
-    report : ExtractReport
-        How many were computed, how many were there already, and the failures.
-
-    Raises
-    ------
-    ProjectError
-        If not one picture could be decoded.
-    """
-    report = extract_features(
-        project.records(), backbone, project.features, progress=progress, thumbnails=project.thumbnails, **options
-    )
-    project.record_failures(report.failures)
-    ids = [record.id for record in project.records()]
-    if not ids:
-        raise ProjectError(f"None of the {len(report.failures)} pictures could be decoded; skipped.csv says why.")
-    return project.features.load(backbone.fingerprint, ids), report
-
-
 def make_estimator(
     method: str, n_clusters: int, *, random_state: int, device: str, params: Mapping[str, Any] | None = None
 ) -> Any:
@@ -172,15 +133,15 @@ def make_estimator(
     return estimator.set_params(**{**fitting, **(params or {})})
 
 
-def fit_estimator(estimator: Any, X: FloatArray, progress: Progress | None) -> None:
-    """Fit an estimator, with progress if its `fit` can tell it.
+def fit_estimator(estimator: Any, features: Features, progress: Progress | None) -> None:
+    """Fit an estimator, with views where there are some, and with progress if its `fit` can tell it.
 
     Parameters
     ----------
     estimator : ClusterMixin
         Will be fitted.
-    X : ndarray of shape (n, d), dtype float32
-        Features.
+    features : Features
+        Of the images; views only if the estimator takes them.
     progress : Progress or None
         Told how far the fit is.
 
@@ -189,9 +150,13 @@ def fit_estimator(estimator: Any, X: FloatArray, progress: Progress | None) -> N
     InvalidValueError
         If a parameter's value is not allowed; the estimator's own words say what is.
     """
-    keywords = {"progress": progress} if "progress" in signature(estimator.fit).parameters else {}
+    keywords: dict[str, Any] = {}
+    if "progress" in signature(estimator.fit).parameters:
+        keywords["progress"] = progress
+    if features.views is not None:
+        keywords["views"] = features.views
     try:
-        estimator.fit(X, **keywords)
+        estimator.fit(features.X, **keywords)
     except (TypeError, ValueError) as error:
         raise InvalidValueError(f"{type(estimator).__name__} could not be fitted: {error}") from error
 

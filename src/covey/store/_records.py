@@ -61,6 +61,15 @@ class PartitionInfo:
     n_clusters: int
     covey_version: str
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names of the backbones whose features were clustered; none where the run did not record them."""
+        backbone = self.info.get("backbone") or ()
+        if isinstance(backbone, str):  # of older runs
+            return (backbone,)
+        entries = [backbone] if isinstance(backbone, Mapping) else backbone
+        return tuple(str(entry.get("name", "")) for entry in entries)
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

@@ -1,0 +1,224 @@
+"""From a project's pictures to their features: of one backbone or several, with augmented views or without."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from inspect import signature
+from typing import Any
+
+from covey.backbones import load_backbone
+from covey.cluster import CLUSTERERS
+from covey.errors import InvalidValueError, ProjectError
+from covey.extract import ExtractReport, extract_features, extract_views, load_views
+from covey.features import concatenate_features
+from covey.images import Augmentation
+from covey.store import FeatureStore, Project
+from covey.types import Backbone, Features, ImageFailure, Progress
+
+FEWEST_VIEWS = 2  # methods compare pairs
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What one call of `embed_images` did.
+
+    Attributes
+    ----------
+    n_computed : int
+        Images that have features from every backbone since this call.
+    n_reused : int
+        Images that had them before.
+    failures : list of ImageFailure
+        Images left out, because one of the backbones, or one of the views, got no picture.
+    n_views_computed, n_views_reused : int
+        Augmented copies that have features since this call, and before, counted over images and backbones.
+    """
+
+    n_computed: int
+    n_reused: int
+    failures: list[ImageFailure] = field(default_factory=list)
+    n_views_computed: int = 0
+    n_views_reused: int = 0
+
+
+def load_backbones(names: str | Sequence[str], *, device: str) -> list[Backbone]:
+    """Load one backbone, or several whose features are to be joined.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        Registered names.
+    device : str
+        Where they run.
+
+    Returns
+    -------
+    backbones : list of Backbone
+        In the order of the names.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no name, or one twice.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        raise InvalidValueError("No backbone was given; name at least one.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidValueError(
+                f"The backbone {name!r} was given {names.count(name)} times; its features would only be repeated: "
+                "name each backbone once."
+            )
+    return [load_backbone(name, device=device) for name in names]
+
+
+def check_views(n_views: int, method: str | None = None) -> None:
+    """Refuse a number of views that no pair can be drawn from, and views for a method that takes none.
+
+    Parameters
+    ----------
+    n_views : int
+        Augmented copies of each image; 0 for none.
+    method : str, optional
+        The registered clusterer that is to get them.
+
+    Raises
+    ------
+    InvalidValueError
+        With what is allowed, or the methods that take views.
+    """
+    if n_views != 0 and n_views < FEWEST_VIEWS:
+        raise InvalidValueError(f"n_views is {n_views}; it must be 0, or at least {FEWEST_VIEWS} to make a pair.")
+    if n_views and method is not None and not _takes_views(method):
+        able = ", ".join(name for name in CLUSTERERS if _takes_views(name)) or "none"
+        raise InvalidValueError(
+            f"{n_views} views of each picture were asked for, but {method} takes none; methods that take views: {able}."
+        )
+
+
+def embed_images(
+    project: Project,
+    backbones: Sequence[Backbone],
+    *,
+    n_views: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> EmbedReport:
+    """Bring the features of every image of the project up to date.
+
+    Parameters
+    ----------
+    project : Project
+        Open, locked and scanned.
+    backbones : sequence of Backbone
+        Loaded backbones.
+    n_views : int, default=0
+        Augmented copies of each image whose features are wanted too.
+    progress : Progress, optional
+        Told after each batch.
+    **options
+        Keywords of `covey.extract.extract_features` that `extract_views` has too.
+
+    Returns
+    -------
+    report : EmbedReport
+        How many were computed, how many were there already, and the failures.
+
+    Raises
+    ------
+    ProjectError
+        If not one picture could be decoded.
+
+    Notes
+    -----
+    An image that fails is a failure of the project from then on, so that the next backbone does not try it, and each
+    is counted once.
+    """
+    store, failures = project.features, []
+    had_rows = frozenset.intersection(*(store.shard_ids(backbone.fingerprint) for backbone in backbones))
+    for backbone in backbones:
+        report = extract_features(
+            project.records(), backbone, store, progress=progress, thumbnails=project.thumbnails, **options
+        )
+        failures += _leave_out(project, report)
+    n_computed = n_reused = 0
+    for backbone in backbones if n_views else ():
+        report = extract_views(project.records(), backbone, store, n_views=n_views, progress=progress, **options)
+        failures += _leave_out(project, report)
+        n_computed, n_reused = n_computed + report.n_computed, n_reused + report.n_reused
+    is_known = [record.id in had_rows for record in project.records()]
+    if not is_known:
+        raise ProjectError(f"None of the {len(failures)} pictures could be decoded; skipped.csv says why.")
+    return EmbedReport(len(is_known) - sum(is_known), sum(is_known), failures, n_computed, n_reused)
+
+
+def load_features(
+    project: Project, backbones: Sequence[Backbone], *, n_views: int = 0, normalize_parts: bool = True
+) -> Features:
+    """Load the features of every image of the project that has not failed.
+
+    Parameters
+    ----------
+    project : Project
+        After `embed_images` with the same backbones and at least as many views.
+    backbones : sequence of Backbone
+        Whose features; those of several are joined.
+    n_views : int, default=0
+        Views to load beside them.
+    normalize_parts : bool, default=True
+        See `covey.features.concatenate_features`.
+
+    Returns
+    -------
+    features : Features
+        Rows in the order of `Project.records`.
+    """
+    ids = [record.id for record in project.records()]
+    parts = [_load_part(project.features, backbone.fingerprint, ids, n_views) for backbone in backbones]
+    return concatenate_features(parts, normalize=normalize_parts)
+
+
+def describe_features(backbones: Sequence[Backbone], *, n_views: int, normalize_parts: bool) -> dict[str, Any]:
+    """Gather what a project keeps about the features of a run, JSON-compatible.
+
+    Parameters
+    ----------
+    backbones : sequence of Backbone
+        Whose features they are.
+    n_views : int
+        Views of each image.
+    normalize_parts : bool
+        Whether the features of several backbones were scaled before they were joined.
+
+    Returns
+    -------
+    facts : dict
+        ``backbone`` is one mapping, or a list of them and then beside ``normalize_parts``; ``n_views`` stands beside
+        ``augmentation`` where there are views.
+    """
+    kept = ("name", "n_features", "pretraining", "license")
+    entries = [{name: getattr(backbone.spec, name) for name in kept} for backbone in backbones]
+    facts: dict[str, Any] = {"backbone": entries[0]}
+    if len(entries) > 1:
+        facts = {"backbone": entries, "normalize_parts": normalize_parts}
+    if n_views:
+        augmentation = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(Augmentation()).items()}
+        facts |= {"n_views": n_views, "augmentation": augmentation}
+    return facts
+
+
+def _takes_views(method: str) -> bool:
+    return "views" in signature(CLUSTERERS[method].fit).parameters
+
+
+def _leave_out(project: Project, report: ExtractReport) -> list[ImageFailure]:
+    """Mark the images that failed and return their failures."""
+    project.record_failures(report.failures)
+    return report.failures
+
+
+def _load_part(store: FeatureStore, fingerprint: str, ids: Sequence[str], n_views: int) -> Features:
+    """Load the features of one backbone, with its views if there are to be any."""
+    X = store.load(fingerprint, ids).X
+    views = load_views(store, fingerprint, ids, n_views=n_views) if n_views else None
+    return Features(ids=tuple(ids), X=X, fingerprint=fingerprint, views=views)
