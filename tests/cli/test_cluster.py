@@ -96,6 +96,42 @@ def test_temi_with_its_keywords(picture_folder: Path, project: Path) -> None:
     assert info["partitions"][0]["params"]["n_heads"] == 2
 
 
+def test_several_models_are_joined_and_told(picture_folder: Path, project: Path) -> None:
+    run("cluster", picture_folder, "-o", project, "-k", 3, *QUICK)
+    both = ["-m", "color_histogram", "-m", "random_patches", "--method", "kmeans"]
+    result = run("cluster", picture_folder, "-o", project, "-k", 3, *both)
+    assert ledger_of(result.output) == {"found": 24, "embedded": 24, "already": 0, "duplicates": 0}
+    assert "features color_histogram + random_patches" in result.output
+    assert "views=" not in result.output
+    told = run("info", project).stdout
+    assert told.count("color_histogram + random_patches") == 1
+    page = (project / "gallery" / "about.html").read_text(encoding="utf-8")
+    assert "the backbones <code>color_histogram</code> and <code>random_patches</code>" in page
+    plan = json.loads(run("cluster", picture_folder, "-o", project, *both, "--dry-run", "--json").stdout)
+    assert plan["backbone"] == "color_histogram + random_patches"
+    again = json.loads(run("cluster", picture_folder, "-o", project, "-k", 3, *QUICK, "--json").stdout)
+    assert again["backbones"] == ["color_histogram"]
+    assert again["ledger"]["n_computed"] == 0
+
+
+def test_views_are_computed_once_and_told(picture_folder: Path, project: Path) -> None:
+    words = ["-m", "color_histogram", "--method", "scp", "-p", "n_steps=60", "-k", 3]
+    plan = run("cluster", picture_folder, "-o", project, "--dry-run", "--views", 2, *words).output
+    assert "2 views of each image too" in plan
+    first = run("cluster", picture_folder, "-o", project, "--views", 2, *words)
+    assert "views=2 computed=48 already=0" in first.output
+    assert ledger_of(first.output)["embedded"] == 24
+    embedded = run("embed", picture_folder, "-o", project, "--views", 3, *words[:2])
+    assert "views=3 computed=24 already=48" in embedded.output
+    second = json.loads(run("cluster", picture_folder, "-o", project, "--views", 3, *words, "--json").stdout)
+    assert second["n_views"] == 3
+    summary = json.loads(run("info", project, "--json").stdout)
+    assert [item["info"]["n_views"] for item in summary["partitions"]] == [2, 3]
+    assert summary["partitions"][0]["info"]["diagnostics"]["pairs"] == "views"
+    row = next(line for line in run("info", project).stdout.splitlines() if line.startswith("color_histogram"))
+    assert row.split()[1:4] == ["24", "320", "3"]
+
+
 def test_every_found_path_is_accounted_for_once(picture_folder: Path, project: Path) -> None:
     (picture_folder / "copy of red.png").write_bytes((picture_folder / "red-0.png").read_bytes())
     (picture_folder / "empty.jpg").touch()
@@ -218,6 +254,9 @@ def test_include_and_exclude(picture_folder: Path, project: Path) -> None:
         (["-k", "many"], 2, "'many' is neither"),
         (["--device", "tpu"], 1, "Unknown device 'tpu'"),
         (["--engine", "steam"], 1, "Unknown engine 'steam'"),
+        (["-m", "color_histogram"], 1, "'color_histogram' was given 2 times"),
+        (["--method", "kmeans", "--views", "2"], 1, "kmeans takes none; methods that take views:"),
+        (["--method", "scp", "--views", "1"], 1, "n_views is 1; it must be 0, or at least 2"),
     ],
 )
 def test_wrong_words_say_what_is_allowed(

@@ -50,3 +50,25 @@ def test_tables_without_facts_are_left_out() -> None:
 )
 def test_dates_in_words(moment: str, words: str) -> None:
     assert date_in_words(moment) == words
+
+
+def test_every_backbone_is_told() -> None:
+    recorded = {"backbone": [{"name": "lite2", "n_features": 1280}, {"name": "patches", "n_features": 512}]}
+    (run, _, _) = build_tables(info(info=recorded), LEDGER)
+    told = dict(run.facts)
+    assert told["backbone 1, name"] == "lite2"
+    assert told["backbone 2, n_features"] == "512"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "names"),
+    [
+        ({"name": "lite2"}, ("lite2",)),
+        ([{"name": "lite2"}, {"name": "patches"}], ("lite2", "patches")),
+        ("lite2", ("lite2",)),
+        (None, ()),
+    ],
+)
+def test_names_of_the_backbones(backbone: object, names: tuple[str, ...]) -> None:
+    assert info(info={"backbone": backbone}).backbones == names
+    assert info().backbones == ()
