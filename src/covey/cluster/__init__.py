@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from covey.cluster._kmeans import KMeans
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
-    from covey.cluster._temi import TEMI, BetaSweep, select_beta
+    from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
 
-__all__ = ["CLUSTERERS", "SCAN", "SCP", "TEMI", "BetaSweep", "KMeans", "select_beta"]
+__all__ = ["CLUSTERERS", "SCAN", "SCP", "TEMI", "BetaSweep", "FineTuned", "KMeans", "fine_tune", "select_beta"]
 
 CLUSTERERS = Registry(
     "clusterer",
@@ -33,6 +33,8 @@ _HOME = {
     "TEMI": "covey.cluster._temi",
     "select_beta": "covey.cluster._temi",
     "BetaSweep": "covey.cluster._temi",
+    "fine_tune": "covey.cluster._temi",
+    "FineTuned": "covey.cluster._temi",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
 }

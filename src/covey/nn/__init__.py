@@ -3,6 +3,7 @@
 Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
+from covey.nn.augment import flip_and_shift
 from covey.nn.ema import ClassPrior, update_average
 from covey.nn.heads import StackedHeads
 from covey.nn.linear import LinearHeads
@@ -19,6 +20,7 @@ __all__ = [
     "FeatureScaling",
     "ClassPrior",
     "update_average",
+    "flip_and_shift",
     "Schedule",
     "learning_rate_schedule",
 ]
