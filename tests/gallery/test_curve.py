@@ -1,8 +1,11 @@
 import itertools
+import re
 
 import pytest
 
-from covey.gallery._curve import HEIGHT, WIDTH, read_curve
+from covey.errors import InvalidValueError
+from covey.gallery import draw_beta_sweep
+from covey.gallery._curve import HEIGHT, WIDTH, read_beta_sweep, read_curve
 
 SELECTION = {
     "n_clusters": 8,
@@ -36,9 +39,9 @@ def test_points_lie_where_the_scores_say() -> None:
     assert curve is not None
     for line in curve.lines:
         assert line.meaning
-        assert [point.n_clusters for point in line.points if point.is_chosen] == [8]
+        assert [point.value for point in line.points if point.is_chosen] == [8]
         for one, other in itertools.combinations(line.points, 2):
-            assert (one.x < other.x) == (one.n_clusters < other.n_clusters)
+            assert (one.x < other.x) == (one.value < other.value)
             assert (one.y > other.y) == (one.score < other.score)
         assert all(0 <= point.x <= WIDTH and 0 <= point.y <= HEIGHT for point in line.points)
         assert line.path.count(",") == len(line.points)
@@ -62,7 +65,7 @@ def test_the_band_covers_what_does_nearly_as_well() -> None:
     curve = read_curve(SELECTION)
     assert curve is not None
     assert curve.band is not None
-    inside = [point.n_clusters for point in curve.lines[0].points if curve.band[0] <= point.x <= curve.band[1]]
+    inside = [point.value for point in curve.lines[0].points if curve.band[0] <= point.x <= curve.band[1]]
     assert inside == [4, 8]
     alone = read_curve({**SELECTION, "interval": [8, 8]})
     assert alone is not None
@@ -104,3 +107,39 @@ def test_numbers_below_the_axis_do_not_touch() -> None:
 )
 def test_without_evidence_there_is_no_curve(selection: dict[str, object] | None) -> None:
     assert read_curve(selection) is None
+
+
+SWEEP = {
+    "beta": 0.6,
+    "betas": [0.52, 0.6, 1.0],
+    "conditional_entropy": [0.5, 0.1, 0.05],
+    "marginal_entropy": [2.3, 2.2, 1.5],
+}
+
+
+def test_a_sweep_over_beta_is_two_lines_with_the_pick_marked() -> None:
+    curve = read_beta_sweep(SWEEP)
+    assert [line.name for line in curve.lines] == ["conditional entropy", "marginal entropy"]
+    for line, key in zip(curve.lines, ("conditional_entropy", "marginal_entropy"), strict=True):
+        assert [point.score for point in line.points] == SWEEP[key]
+        assert [point.value for point in line.points if point.is_chosen] == [0.6]
+        assert [point.x for point in line.points] == sorted(point.x for point in line.points)
+
+
+def test_without_a_sweep_nothing_is_drawn() -> None:
+    assert read_beta_sweep(None) is None
+    assert read_beta_sweep({**SWEEP, "betas": [0.6]}) is None
+
+
+def test_the_drawing_is_a_whole_svg_document() -> None:
+    svg = draw_beta_sweep(SWEEP).strip()
+    assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert svg.count("<svg") == svg.count("</svg>")
+    circles = re.findall(r'<circle class="(\w+)".*?<title>(.*?)</title>', svg)
+    assert [kind for kind, _ in circles] == ["dot", "chosen", "dot"] * 2
+    assert circles[1] == ("chosen", "β = 0.6: 0.10")
+
+
+def test_one_beta_makes_no_drawing() -> None:
+    with pytest.raises(InvalidValueError, match="at least two"):
+        draw_beta_sweep({**SWEEP, "betas": [0.6]})

@@ -110,8 +110,10 @@ class AboutPage(Page):
         From the ledger.
     curve : Curve or None
         How the number of clusters was chosen.
+    sweep : Curve or None
+        How TEMI's β was chosen.
     reason : str
-        Why it was chosen, in words; empty if it was asked for.
+        Why the number of clusters was chosen, in words; empty if it was asked for.
     tables : sequence of FactTable
         Everything the run recorded.
     terms, caveats : sequence
@@ -124,6 +126,7 @@ class AboutPage(Page):
     n_found: int
     n_duplicates: int
     curve: "Curve | None"
+    sweep: "Curve | None"
     reason: str
     tables: Sequence[FactTable]
     terms: Sequence[Term] = TERMS
@@ -145,7 +148,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     Parameters
     ----------
     info : PartitionInfo
-        The run. Of its `info`, ``seconds`` and ``selection`` are told in their own places; all else is listed.
+        The run. Of its `info`, ``seconds``, ``selection`` and TEMI's sweep are told in their own places; all else is
+        listed.
     ledger : Ledger
         Where every found path went.
 
@@ -169,12 +173,13 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
         "Duplicates": ledger.n_duplicates,
         **dict(ledger.failures),
     }
+    diagnostics = {key: value for key, value in (info.info.get("diagnostics") or {}).items() if key != "beta_sweep"}
     tables = (
         _table("Run", "What made these clusters.", run),
         _table(f"Settings of {info.method}", "With these, the same pictures give the same clusters.", info.params),
         _table("Files", "Every file that was found is counted exactly once.", files),
         _table("Time", "Seconds on the clock, by step.", info.info.get("seconds")),
-        _table("Diagnostics", "What the method reports about itself.", info.info.get("diagnostics")),
+        _table("Diagnostics", "What the method reports about itself.", diagnostics),
     )
     return tuple(table for table in tables if table.facts)
 

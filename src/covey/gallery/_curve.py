@@ -1,4 +1,4 @@
-"""The evidence for the number of clusters as a drawing: scores to points of an SVG."""
+"""The evidence for a choice that was made without labels as a drawing: scores to points of an SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from covey.gallery._urls import readable
 
-__all__ = ["Curve", "CurveLine", "CurvePoint", "read_curve"]
+__all__ = ["Curve", "CurveLine", "CurvePoint", "read_beta_sweep", "read_curve"]
 
 WIDTH, HEIGHT = 640, 200
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 18, 32
@@ -22,6 +22,8 @@ SPREAD = "_std"
 _MEANINGS = {
     "silhouette": "how clearly the groups stand apart: 1 would be perfectly, 0 means that they touch",
     "stability": "how surely the same groups come back when a fifth of the pictures is left out: 1 is every time",
+    "conditional_entropy": "in nats: how unsure the predictions are; the lowest β from which on it stays low is taken",
+    "marginal_entropy": "in nats: how evenly the clusters are used; the logarithm of their number would be perfectly",
     "silhouette_stability": "both of the following at once, one multiplied by the other",
 }
 
@@ -29,12 +31,12 @@ Column = tuple[float | None, ...]
 
 
 class CurvePoint(NamedTuple):
-    """One candidate: its number of clusters, its score, and where it is drawn.
+    """One candidate: what was tried, a number of clusters mostly, its score, and where it is drawn.
 
     `low` and `high` are the vertical ends of one standard deviation to each side; None where it is unknown.
     """
 
-    n_clusters: int
+    value: float
     score: float
     x: float
     y: float
@@ -46,14 +48,14 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CurveLine:
-    """One score over the number of clusters.
+    """One score over what was tried.
 
     Attributes
     ----------
     name, meaning : str
         What was measured, and what it says; the meaning may be empty.
     points : tuple of CurvePoint
-        By rising number of clusters; a candidate without this score is left out.
+        By rising value; a candidate without this score is left out.
     bottom, top : float
         The scores at the ends of the vertical axis.
     """
@@ -72,30 +74,33 @@ class CurveLine:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """How the number of clusters was chosen.
+    """How a number was chosen, that of the clusters or another.
 
     Attributes
     ----------
-    chosen : int
+    chosen : float
         The number that was taken.
     criterion : str
         What decided.
     lines : tuple of CurveLine
         The deciding score first.
-    candidates : tuple of int
+    candidates : tuple of float
         All numbers that were tried, rising.
     scores : tuple of tuple of (float or None, float or None)
         For each candidate and line the score and its standard deviation.
     band : tuple of float or None
         Left and right end of the numbers that do nearly as well.
+    caption : str
+        What a candidate is called, with ``{}`` for its number.
     """
 
-    chosen: int
+    chosen: float
     criterion: str
     lines: tuple[CurveLine, ...]
-    candidates: tuple[int, ...]
+    candidates: tuple[float, ...]
     scores: tuple[tuple[tuple[float | None, float | None], ...], ...]
     band: tuple[float, float] | None = None
+    caption: str = "{} clusters"
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -145,6 +150,36 @@ def read_curve(selection: Mapping[str, Any] | None) -> Curve | None:
     )
 
 
+def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
+    """Turn the recorded choice of TEMI's β into a drawing of both entropies.
+
+    Parameters
+    ----------
+    sweep : mapping or None
+        What `covey.cluster.BetaSweep.to_dict` gives: ``beta``, ``betas``, ``conditional_entropy`` and
+        ``marginal_entropy``, in nats.
+
+    Returns
+    -------
+    curve : Curve or None
+        None if there is no sweep, or fewer than two β.
+    """
+    if not sweep or len(sweep["betas"]) < 2:
+        return None
+    betas, chosen = tuple(map(float, sweep["betas"])), float(sweep["beta"])
+    columns = {name: tuple(map(_number, sweep[name])) for name in ("conditional_entropy", "marginal_entropy")}
+    lines = {name: _draw(name, betas, column, (None,) * len(betas), chosen) for name, column in columns.items()}
+    drawn = {name: line for name, line in lines.items() if line is not None}
+    return Curve(
+        chosen=chosen,
+        criterion=_words("conditional_entropy"),
+        lines=tuple(drawn.values()),
+        candidates=betas,
+        scores=tuple(tuple((columns[name][i], None) for name in drawn) for i in range(len(betas))),
+        caption="β = {}",
+    )
+
+
 def _words(name: str) -> str:
     return readable(name).replace("_", " × " if name == "silhouette_stability" else " ")
 
@@ -160,11 +195,11 @@ def _band(interval: Sequence[int] | None, candidates: Sequence[int]) -> tuple[fl
     return _across(interval[0], candidates) - 8, _across(interval[1], candidates) + 8
 
 
-def _draw(name: str, candidates: Sequence[int], scores: Column, spreads: Column, chosen: int) -> CurveLine | None:
+def _draw(name: str, candidates: Sequence[float], scores: Column, spreads: Column, chosen: float) -> CurveLine | None:
     """Place the scores of one column; None if fewer than two candidates have one."""
     known = [
-        (n_clusters, score, spread)
-        for n_clusters, score, spread in zip(candidates, scores, spreads, strict=True)
+        (value, score, spread)
+        for value, score, spread in zip(candidates, scores, spreads, strict=True)
         if score is not None
     ]
     if len(known) < 2:
@@ -177,40 +212,40 @@ def _draw(name: str, candidates: Sequence[int], scores: Column, spreads: Column,
     def height(score: float) -> float:
         return round(HEIGHT - BOTTOM - (score - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM), 1)
 
-    ticks = _ticks([n_clusters for n_clusters, _, _ in known], candidates, chosen)
+    ticks = _ticks([value for value, _, _ in known], candidates, chosen)
     points = [
         CurvePoint(
-            n_clusters=n_clusters,
+            value=value,
             score=score,
-            x=_across(n_clusters, candidates),
+            x=_across(value, candidates),
             y=height(score),
-            is_chosen=n_clusters == chosen,
-            has_tick=n_clusters in ticks,
+            is_chosen=value == chosen,
+            has_tick=value in ticks,
             low=height(score - spread) if spread is not None else None,
             high=height(score + spread) if spread is not None else None,
         )
-        for n_clusters, score, spread in known
+        for value, score, spread in known
     ]
     return CurveLine(_words(name), _MEANINGS.get(name, ""), tuple(points), bottom, top)
 
 
-def _ticks(known: Sequence[int], candidates: Sequence[int], chosen: int) -> set[int]:
+def _ticks(known: Sequence[float], candidates: Sequence[float], chosen: float) -> set[float]:
     """Return the numbers that are written below the axis: the chosen one, and others where there is room."""
     ticks = {chosen}
     last = -math.inf
-    for n_clusters in known:
-        x = _across(n_clusters, candidates)
+    for value in known:
+        x = _across(value, candidates)
         if x - last >= TICK_GAP and abs(x - _across(chosen, candidates)) >= TICK_GAP:
-            ticks.add(n_clusters)
+            ticks.add(value)
             last = x
     return ticks
 
 
-def _across(n_clusters: int, candidates: Sequence[int]) -> float:
-    """Return the horizontal place of a number of clusters."""
+def _across(value: float, candidates: Sequence[float]) -> float:
+    """Return the horizontal place of a candidate."""
     first, last = candidates[0], candidates[-1]
-    if last > LOG_SPAN * first > 0 and n_clusters > 0:
-        share = math.log(n_clusters / first) / math.log(last / first)
+    if last > LOG_SPAN * first > 0 and value > 0:
+        share = math.log(value / first) / math.log(last / first)
     else:
-        share = (n_clusters - first) / max(last - first, 1)
+        share = (value - first) / max(last - first, 1)
     return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)

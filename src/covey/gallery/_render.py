@@ -1,14 +1,17 @@
 """A page of the gallery as HTML (Jinja2)."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from covey.errors import InvalidValueError
+from covey.gallery._curve import read_beta_sweep
 from covey.gallery._pages import Page, is_even
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_page"]
+__all__ = ["draw_beta_sweep", "render_page"]
 
 # Nothing but files from beside the page: no network, no inline script, no inline style, no form, no frame.
 # 'self' covers a gallery on a web server; a page opened from disk needs the scheme by name in some browsers.
@@ -33,6 +36,30 @@ def render_page(page: Page) -> str:
     """
     template = _environment().get_template(page.template)
     return template.render(page=page, site=page.site, root=page.links.root, csp=CONTENT_SECURITY_POLICY)
+
+
+def draw_beta_sweep(sweep: Mapping[str, Any]) -> str:
+    """Draw how TEMI's β was chosen, both entropies over β.
+
+    Parameters
+    ----------
+    sweep : mapping
+        What `covey.cluster.BetaSweep.to_dict` gives.
+
+    Returns
+    -------
+    svg : str
+        A whole SVG document, for a file or a notebook.
+
+    Raises
+    ------
+    InvalidValueError
+        If fewer than two β were tried.
+    """
+    curve = read_beta_sweep(sweep)
+    if curve is None:
+        raise InvalidValueError("One β makes no curve; give select_beta at least two.")
+    return _environment().get_template("sweep.svg").render(curve=curve)
 
 
 @cache

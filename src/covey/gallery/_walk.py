@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import covey
 from covey.gallery._about import AboutPage, build_tables, date_in_words
-from covey.gallery._curve import read_curve
+from covey.gallery._curve import read_beta_sweep, read_curve
 from covey.gallery._pager import build_pager, count_pages
 from covey.gallery._pages import (
     ClusterLink,
@@ -278,6 +278,7 @@ def _about_page(walk: Walk) -> AboutPage:
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
         curve=read_curve(selection),
+        sweep=read_beta_sweep((walk.info.info.get("diagnostics") or {}).get("beta_sweep")),
         reason=readable(str(selection.get("reason", ""))),
         tables=build_tables(walk.info, walk.ledger),
     )

@@ -32,12 +32,22 @@ class BetaSweep(NamedTuple):
         H(q(c)) in nats, at most log(n_clusters): high if all clusters are used.
     conditional_entropy : ndarray of shape (n_betas,), dtype float64
         E[H(q(c|x))] in nats: low if predictions are sure.
+
+    Notes
+    -----
+    `covey.gallery.draw_beta_sweep` draws both curves.
     """
 
     beta: float
     betas: NDArray[np.float64]
     marginal_entropy: NDArray[np.float64]
     conditional_entropy: NDArray[np.float64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain numbers and lists, which JSON can hold."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in self._asdict().items()
+        }
 
 
 def select_beta(

@@ -62,7 +62,7 @@ class TEMI(HeadClusterer):
         Principal axes that the heads see; None for the features themselves.
     init : {"kmeans", "random"}, default="kmeans"
         How heads begin: each with the clusters of its own short k-means, as directions of its last layer; or at random.
-    n_steps : int, default=300
+    n_steps : int, default=150
         Length of the training in steps.
     n_epochs : int or None, default=None
         Length in passes over the data; if given, `n_steps` is not looked at.
@@ -113,7 +113,7 @@ class TEMI(HeadClusterer):
     beta_ : float
         The β of the training.
     beta_sweep_ : BetaSweep or None
-        How ``beta="auto"`` was decided.
+        How ``beta="auto"`` was decided; also in `diagnostics_`.
     n_steps_ : int
         Steps that were made; fewer than asked if `tol` ended the training.
     diagnostics_ : dict of str to float
@@ -168,7 +168,7 @@ class TEMI(HeadClusterer):
         standardize: bool = True,
         n_components: int | None = 128,
         init: Literal["kmeans", "random"] = "kmeans",
-        n_steps: int = 300,
+        n_steps: int = 150,
         n_epochs: int | None = None,
         tol: float | None = None,
         batch_size: int = 512,
@@ -269,7 +269,8 @@ class TEMI(HeadClusterer):
         self.loss_history_ = to_numpy(history)
         self._teachers = [teacher.cpu() for teacher in teachers]
         self.beta_, self.beta_sweep_ = beta, sweep
-        self._answer(X, scaling, pick_head(self._teachers, self.best_head_), beta=beta)
+        facts: dict[str, Any] = {"beta": beta} if sweep is None else {"beta": beta, "beta_sweep": sweep.to_dict()}
+        self._answer(X, scaling, pick_head(self._teachers, self.best_head_), **facts)
         return self
 
     def weigh_pairs(self, X: Any, partners: IntArray) -> FloatArray:
