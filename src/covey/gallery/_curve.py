@@ -247,5 +247,5 @@ def _across(value: float, candidates: Sequence[float]) -> float:
     if last > LOG_SPAN * first > 0 and value > 0:
         share = math.log(value / first) / math.log(last / first)
     else:
-        share = (value - first) / max(last - first, 1)
+        share = (value - first) / ((last - first) or 1)
     return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
