@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from covey.metrics._information import adjusted_mutual_info_score, normalized_mutual_info_score
     from covey.metrics._internal import cluster_size_kl, mean_max_probability, silhouette_samples, silhouette_score
+    from covey.metrics._pairs import PairQuality, pair_quality
     from covey.metrics._specs import MetricSpec
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "mean_max_probability",
     "silhouette_samples",
     "silhouette_score",
+    "PairQuality",
+    "pair_quality",
 ]
 
 METRICS = Registry(
@@ -73,6 +76,7 @@ _HOMES = {
     ),
     "_information": ("adjusted_mutual_info_score", "normalized_mutual_info_score"),
     "_internal": ("cluster_size_kl", "mean_max_probability", "silhouette_samples", "silhouette_score"),
+    "_pairs": ("PairQuality", "pair_quality"),
     "_specs": ("MetricSpec",),
 }
 
