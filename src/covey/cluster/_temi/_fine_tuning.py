@@ -117,8 +117,8 @@ def fine_tune(
     neighbors: NeighborGraph | None = None,
     n_epochs: int = 3,
     batch_size: int = 64,
-    learning_rate: float = 1e-4,
-    backbone_learning_rate: float = 1e-5,
+    learning_rate: float = 3e-4,
+    backbone_learning_rate: float = 3e-5,
     augment: bool = False,
     device: str = "auto",
     random_state: Any = None,
@@ -144,9 +144,9 @@ def fine_tune(
         Passes over the pictures.
     batch_size : int, default=64
         Pictures of a step, each with a neighbour; at most n.
-    learning_rate : float, default=1e-4
+    learning_rate : float, default=3e-4
         Of the heads, for AdamW, whatever the batch size is.
-    backbone_learning_rate : float, default=1e-5
+    backbone_learning_rate : float, default=3e-5
         Of the backbone.
     augment : bool, default=False
         Whether half of the pictures are mirrored and all are moved by up to an eighth, anew at each step.
