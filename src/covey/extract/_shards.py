@@ -79,7 +79,7 @@ def process_shard(task: ShardTask, *, n_readers: int | None = None, progress: Pr
     n_readers : int, optional
         Threads that read pictures; as many as this process may use if not given.
     progress : Progress, optional
-        Told after each batch how many images of this shard are done.
+        Told after each batch, under the shard's name, how many of its images are done.
 
     Returns
     -------

@@ -311,3 +311,24 @@ def test_a_stack_says_what_is_lacking(tmp_path: Path, rng: np.random.Generator) 
         store.load_stacked(["wide"], IDS[:6])
     with pytest.raises(ProjectError, match="There are no features none"):
         store.load_stacked(["wide", "none"], IDS[:5])
+
+
+def test_a_large_stack_is_assembled_in_little_memory(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_atomic, "_BLOCK_BYTES", 2**16)
+    store = FeatureStore(tmp_path, max_memory_bytes=2**20)
+    X = rng.normal(size=(4, 1000, 500)).astype(np.float32)
+    ids = [f"{i}" for i in range(1000)]
+    for number in range(4):
+        for index in range(2):
+            part = slice(500 * index, 500 * index + 500)
+            store.write_shard(f"set{number}", index, ids[part], X[number, part])
+    order = rng.permutation(1000)
+    shuffled = [ids[row] for row in order]
+    tracemalloc.start()
+    stacked = store.load_stacked([f"set{number}" for number in range(4)], shuffled)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * 2**20, "8 MB of rows passed through memory at once"
+    assert np.array_equal(stacked, X[:, order].swapaxes(0, 1))
