@@ -95,6 +95,22 @@ def pair_information(p: np.ndarray, X: np.ndarray, *, n_neighbors: int = 10) -> 
     return float(np.mean(values))
 
 
+def report(table: Path) -> str:
+    """Sum up recorded runs as Markdown: mean ± standard deviation over the seeds, on the rows that were not fitted."""
+    with table.open() as file:
+        runs = list(csv.DictReader(file))
+    shown = ("acc_test", "nmi_test", "ari_test", "acc_fit", "seconds")
+    lines = ["| set | k | method | seeds | " + " | ".join(shown) + " |", "|" + "---|" * (4 + len(shown))]
+    for key in dict.fromkeys((run["set"], run["n_clusters"], run["method"]) for run in runs):
+        group = [run for run in runs if (run["set"], run["n_clusters"], run["method"]) == key]
+        cells = []
+        for column in shown:
+            values = np.array([float(run[column]) for run in group])
+            cells.append(f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}")
+        lines.append("| " + " | ".join((*key, str(len(group)), *cells)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=NAMES, default=["cifar10", "imagenette", "moco50"])
@@ -102,7 +118,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--n-clusters", type=int, help="As many as there are classes if not given.")
     parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--report", action="store_true", help="Run nothing; print the recorded runs as a table.")
     args = parser.parse_args()
+    if args.report:
+        print(report(args.out))
+        return
     done = set()
     if args.out.exists():
         with args.out.open() as file:
