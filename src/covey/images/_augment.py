@@ -132,14 +132,11 @@ class View:
         """
         key = f"{image_id} {self.number} {self.random_state}".encode()
         bits = np.frombuffer(hashlib.shake_256(key).digest(8 * _N_UNIFORMS), dtype="<u8") >> np.uint64(11)
-        is_cropped, area, left, top, is_blurred, sigma = (float(value) * 2.0**-53 for value in bits)
-        augmentation = self.augmentation
-        side, width = 1.0, 0.0
-        if is_cropped < augmentation.crop_probability:
-            side = math.sqrt(_between(augmentation.crop_area, area))
-        if is_blurred < augmentation.blur_probability:
-            width = _between(augmentation.blur_sigma, sigma)
-        return ViewDraw(side, left, top, width)
+        crop, area, left, top, blur, width = (float(value) * 2.0**-53 for value in bits)
+        kind = self.augmentation
+        side = math.sqrt(_between(kind.crop_area, area)) if crop < kind.crop_probability else 1.0
+        sigma = _between(kind.blur_sigma, width) if blur < kind.blur_probability else 0.0
+        return ViewDraw(side, left, top, sigma)
 
 
 def preprocess_view(image: Image.Image, spec: BackboneSpec, draw: ViewDraw) -> ByteArray:
