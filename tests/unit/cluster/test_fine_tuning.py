@@ -15,7 +15,7 @@ from covey.cluster._temi._pictures import Pictures
 from covey.metrics import clustering_accuracy
 from covey.neighbors import nearest_neighbors
 
-RATES = {"n_epochs": 10, "batch_size": 100, "learning_rate": 1e-3, "backbone_learning_rate": 3e-3, "device": "cpu"}
+RATES = {"n_epochs": 10, "batch_size": 100, "learning_rate": 1e-3, "backbone_learning_rate": 1e-3, "device": "cpu"}
 
 
 def draw_pictures(n, seed):

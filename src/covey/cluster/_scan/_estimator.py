@@ -106,7 +106,7 @@ class SCAN(HeadClusterer):
     (1, 1, np.True_)
     """
 
-    _presets: ClassVar = PRESETS
+    presets: ClassVar = PRESETS
     _if_collapsed: ClassVar = "Raise entropy_weight or batch_size, train longer (n_steps), or ask for fewer clusters."
 
     def __init__(
