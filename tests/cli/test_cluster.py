@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from covey.cli import cli
+from covey.store import Project
 
 QUICK = ["-m", "color_histogram", "--method", "kmeans"]
 
@@ -94,6 +95,26 @@ def test_temi_with_its_keywords(picture_folder: Path, project: Path) -> None:
     info = json.loads(run("info", project, "--json").stdout)
     assert info["partitions"][0]["method"] == "temi"
     assert info["partitions"][0]["params"]["n_heads"] == 2
+
+
+def test_published_settings_by_name_with_changes(picture_folder: Path, project: Path) -> None:
+    words = ["-m", "color_histogram", "--method", "temi", "--preset", "official-code", "-p", "n_epochs=3"]
+    result = run("cluster", picture_folder, "-o", project, "-k", 3, "--no-gallery", *words, "-p", "n_heads=2")
+    assert result.exit_code == 0, result.output
+    with Project.open(project) as opened:
+        params = opened.partition_info().params
+    assert (params["n_epochs"], params["n_heads"]) == (3, 2)
+    assert params["frozen_last_layer"] == 0.01
+    assert params["init"] == "random"
+
+
+def test_the_choice_of_beta_is_shown(picture_folder: Path, project: Path) -> None:
+    words = ["--method", "temi", "-p", "beta=auto", "-p", "n_steps=5", "-p", "n_heads=1", "-p", "hidden_size=8"]
+    result = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", *words)
+    assert result.exit_code == 0, result.output
+    page = (project / "gallery" / "about.html").read_text(encoding="utf-8")
+    assert "Why β = " in page
+    assert page.count("β = 0.55: ") == 2
 
 
 def test_several_models_are_joined_and_told(picture_folder: Path, project: Path) -> None:
@@ -249,6 +270,8 @@ def test_include_and_exclude(picture_folder: Path, project: Path) -> None:
         (["-m", "no_such"], 1, "Unknown backbone 'no_such'"),
         (["--method", "kmean"], 1, "Did you mean 'kmeans'"),
         (["--method", "kmeans", "-p", "n_heads=3"], 1, "kmeans has no parameter 'n_heads'; it has"),
+        (["--method", "temi", "--preset", "papr"], 1, "temi has no preset 'papr'; it has fast, paper,"),
+        (["--method", "kmeans", "--preset", "paper"], 1, "kmeans has no preset 'paper'; it has none"),
         (["-p", "n_heads"], 1, "must have the form NAME=VALUE"),
         (["-k", "0"], 2, "'0' is neither a whole number from 1 nor 'auto'"),
         (["-k", "many"], 2, "'many' is neither"),
@@ -287,7 +310,6 @@ def test_a_project_from_the_future(picture_folder: Path, project: Path) -> None:
 
 
 def test_two_runs_on_one_project(picture_folder: Path, project: Path) -> None:
-    from covey.store import Project
 
     run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK)
     with Project.open(project) as other, other.lock():

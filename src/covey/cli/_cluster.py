@@ -27,6 +27,7 @@ EXIT_SKIPPED = 3
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
 @click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
+@click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @_options.embed_options
@@ -76,6 +77,7 @@ def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
         "k_min": options["k_min"],
         "k_max": options["k_max"],
         "method": options["method"],
+        "preset": options["preset"],
         "params": _options.parse_params(options["params"]),
         "random_state": options["random_state"],
         "normalize_parts": options["normalize_parts"],

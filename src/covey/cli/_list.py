@@ -35,8 +35,11 @@ def _rows(kind: str) -> list[dict[str, object]]:
         from covey.metrics import METRICS
 
         return _columns(METRICS, ("name", "range", "larger_is_better", "needs"))
-    items = _registry(kind).items()
-    return [{"name": name, "what": (inspect.getdoc(item) or "").partition("\n")[0]} for name, item in items]
+    rows = []
+    for name, item in _registry(kind).items():
+        row: dict[str, object] = {"name": name, "what": (inspect.getdoc(item) or "").partition("\n")[0]}
+        rows.append(row | {"presets": tuple(getattr(item, "presets", ()))} if kind == "clusterers" else row)
+    return rows
 
 
 def _columns(registry: Mapping[str, Any], keys: tuple[str, ...]) -> list[dict[str, object]]:

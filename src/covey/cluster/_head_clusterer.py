@@ -20,11 +20,11 @@ RowScaling = FeatureScaling | Callable[[Tensor], Tensor]
 class HeadClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators that train a head on resident features.
 
-    A subclass trains in its `fit` and ends it with `_answer`; it names its published settings in `_presets` and, in
+    A subclass trains in its `fit` and ends it with `_answer`; it names its published settings in `presets` and, in
     `_if_collapsed`, what to do about empty clusters. It has the parameters `n_clusters` and `device`.
     """
 
-    _presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     _if_collapsed: ClassVar[str]
 
     _scale: RowScaling
@@ -53,11 +53,9 @@ class HeadClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         UnknownNameError
             If there is no such preset.
         """
-        if preset not in cls._presets:
-            raise UnknownNameError(
-                f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls._presets)}."
-            )
-        return cls(**{**cls._presets[preset], **changes})
+        if preset not in cls.presets:
+            raise UnknownNameError(f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls.presets)}.")
+        return cls(**{**cls.presets[preset], **changes})
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Give the probabilities of each cluster.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def cluster_folder(
     n_views: int = 0,
     normalize_parts: bool = True,
     method: str = defaults.CLUSTERER,
+    preset: str | None = None,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
     device: str = "auto",
@@ -118,6 +120,8 @@ def cluster_folder(
         same; see `covey.features.concatenate_features`.
     method : str, default="kmeans"
         A registered clusterer.
+    preset : str, optional
+        Published settings of the method to start from, ``"paper"`` for one.
     params : mapping, optional
         Keywords of its constructor.
     random_state : int, default=0
@@ -146,7 +150,8 @@ def cluster_folder(
     check_output(sources, output)
     # What can be wrong with the words is said before a picture is read.
     resolve_device(device)
-    make_estimator(method, n_clusters or 2, random_state=random_state, device=device, params=params)
+    make = partial(make_estimator, method, random_state=random_state, device=device, preset=preset, params=params)
+    make(n_clusters or 2)
     check_views(n_views, method)
     check_engine(extract_options)
     models = load_backbones(backbone, device=device)
@@ -167,7 +172,7 @@ def cluster_folder(
                 )
         with _timed(seconds, "cluster"):
             n_chosen = n_clusters or (selection.n_clusters if selection else 1)
-            estimator = make_estimator(method, n_chosen, random_state=random_state, device=device, params=params)
+            estimator = make(n_chosen)
             fit_estimator(estimator, features, progress)
         told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
         info = {**told, **describe_run(selection, extract, seconds)}

@@ -96,7 +96,13 @@ def _enter_locked(stack: ExitStack, output: Path) -> Project:
 
 
 def make_estimator(
-    method: str, n_clusters: int, *, random_state: int, device: str, params: Mapping[str, Any] | None = None
+    method: str,
+    n_clusters: int,
+    *,
+    random_state: int,
+    device: str,
+    preset: str | None = None,
+    params: Mapping[str, Any] | None = None,
 ) -> Any:
     """Build a registered clusterer from its name and keywords.
 
@@ -110,6 +116,8 @@ def make_estimator(
         Seed.
     device : str
         Where it computes.
+    preset : str, optional
+        Published settings of the method to start from.
     params : mapping, optional
         Further keywords of its constructor; they win.
 
@@ -121,9 +129,13 @@ def make_estimator(
     Raises
     ------
     InvalidValueError
-        If the constructor has no such keyword; the message lists those it has.
+        If the constructor has no such keyword, or the method no such preset; the message lists those it has.
     """
-    estimator = CLUSTERERS[method]()
+    kind = CLUSTERERS[method]
+    presets = getattr(kind, "presets", {})
+    if preset is not None and preset not in presets:
+        raise InvalidValueError(f"{method} has no preset {preset!r}; it has {', '.join(presets) or 'none'}.")
+    estimator = kind(**(presets[preset] if preset else {}))
     known = estimator.get_params(deep=False)
     for name in params or {}:
         if name not in known:

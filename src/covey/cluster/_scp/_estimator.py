@@ -123,7 +123,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     (1, 1, np.True_)
     """
 
-    _presets: ClassVar = PRESETS
+    presets: ClassVar = PRESETS
     _if_collapsed: ClassVar = "Raise alpha, train longer (n_steps), or ask for fewer clusters."
 
     def __init__(

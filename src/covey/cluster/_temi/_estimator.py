@@ -152,7 +152,7 @@ class TEMI(HeadClusterer):
     (1, 1, np.True_)
     """
 
-    _presets: ClassVar = PRESETS
+    presets: ClassVar = PRESETS
     _if_collapsed: ClassVar = "Train longer (n_steps), lower beta towards 0.5, or ask for fewer clusters."
 
     def __init__(
