@@ -45,7 +45,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Widths of the head's hidden layers.
     activation : {"relu", "gelu", "silu"}, default="relu"
         After each hidden layer.
-    norm : {"batch", "layer", "none"}, default="layer"
+    norm : {"batch", "layer", "none"}, default="batch"
         Before each activation.
     scaling : {"standardize", "l2", "none"}, default="standardize"
         What is done to features first: z-scored with the training set's statistics, scaled to unit length, nothing.
@@ -62,7 +62,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Neighbours that stand in for views if there are none. At most as many as a cluster has rows on average.
     init : {"kmeans", "random"}, default="kmeans"
         How the head begins: with a tenth of the steps spent on learning the labels of a k-means, or at random.
-    n_steps : int, default=1500
+    n_steps : int, default=500
         Length of the training in steps.
     n_epochs : int or None, default=None
         Length in passes over the data; if given, `n_steps` is not looked at.
@@ -132,7 +132,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         *,
         hidden_sizes: Sequence[int] = (1024, 786, 512, 1024),
         activation: Activation = "relu",
-        norm: Norm = "layer",
+        norm: Norm = "batch",
         scaling: Scaling = "standardize",
         alpha: float = 2.0,
         cross_entropy_weight: float = 1.0,
@@ -141,7 +141,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         balance_momentum: float = 0.0,
         n_neighbors: int = 20,
         init: Literal["kmeans", "random"] = "kmeans",
-        n_steps: int = 1500,
+        n_steps: int = 500,
         n_epochs: int | None = None,
         batch_size: int = 512,
         learning_rate: float = 1e-3,
