@@ -23,28 +23,37 @@ _ARCHIVES = {
 }
 _TABLES = {"moco50": "moco-imagenet50-val", "umap-usps": "umap-usps", "umap-mnist": "umap-mnist"}
 _SHARE_TO_FIT = 0.8
+_N_VIEWS = 4
 
 
 class FeatureSet(NamedTuple):
-    """Features and labels, of the rows to fit and of the rows to score."""
+    """Features and labels, of the rows to fit and of the rows to score; views (n, n_views, d) of the rows to fit."""
 
     X: np.ndarray
     y: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+    views: np.ndarray | None = None
 
 
-NAMES = ("imagenette", "cifar10", "imagenette-mix", "cifar10-mix", *_TABLES, "digits")
+NAMES = ("imagenette", "imagenette-views", "cifar10", "imagenette-mix", "cifar10-mix", *_TABLES, "digits")
 
 
 def load_set(name: str) -> FeatureSet:
-    """Load a set by its name in `NAMES`; ``-mix`` concatenates the unit rows of two backbones."""
+    """Load a set by its name in `NAMES`.
+
+    ``-mix`` concatenates the unit rows of two backbones, ``-views`` adds four augmented copies of the rows to fit.
+    """
     backbones = (LITE2, LITE0) if name.endswith("-mix") else (LITE2,)
     if name.startswith("cifar10"):
         parts = [embed(f"cifar10-{split}", backbones) for split in ("train", "test")]
         return FeatureSet(*parts[0], *parts[1])
     if name.startswith("imagenette"):
-        return split_rows(*embed("imagenette", backbones), share=0.5)
+        rows = split_rows(*embed("imagenette", backbones), share=0.5)
+        if not name.endswith("-views"):
+            return rows
+        views = embed_views("imagenette", LITE2)
+        return rows._replace(views=views[_order(len(views))[: len(rows.X)]].astype(np.float32))
     if name == "digits":
         from sklearn.datasets import load_digits
 
@@ -58,9 +67,12 @@ def load_set(name: str) -> FeatureSet:
 
 def split_rows(X: np.ndarray, y: np.ndarray, *, share: float) -> FeatureSet:
     """Split rows at random, with a fixed seed and without a look at the labels."""
-    order = np.random.default_rng(0).permutation(len(X))
-    fit, score = np.split(order, [round(share * len(X))])
+    fit, score = np.split(_order(len(X)), [round(share * len(X))])
     return FeatureSet(X[fit], y[fit], X[score], y[score])
+
+
+def _order(n_rows: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(n_rows)
 
 
 def embed(pictures: str, backbones: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,16 +84,30 @@ def embed(pictures: str, backbones: tuple[str, ...]) -> tuple[np.ndarray, np.nda
     return np.hstack([X / np.linalg.norm(X, axis=1, keepdims=True) for X, _ in parts]), y
 
 
+def embed_views(pictures: str, backbone: str) -> np.ndarray:
+    """Return the features of four augmented copies of an archive's pictures, (n, 4, d) float16."""
+    path = CACHE / f"{pictures}-{backbone}-views{_N_VIEWS}.npy"
+    if not path.exists():
+        from covey.backbones import load_backbone
+        from covey.extract import load_views
+        from covey.pipeline import embed_folder
+        from covey.store import Project
+
+        folder, project = _unpack(pictures), CACHE / f"{pictures}.covey"
+        features, _, _ = embed_folder([folder], project, backbone=backbone, n_views=_N_VIEWS)
+        with Project.open(project) as opened:
+            views = load_views(opened.features, load_backbone(backbone).fingerprint, features.ids, n_views=_N_VIEWS)
+        np.save(path, views.astype(np.float16))
+    return np.load(path, mmap_mode="r")
+
+
 def _embed_once(pictures: str, backbone: str) -> tuple[np.ndarray, np.ndarray]:
     path = CACHE / f"{pictures}-{backbone}.npz"
     if not path.exists():
         from covey.pipeline import embed_folder
         from covey.store import Project
 
-        folder, project = CACHE / pictures, CACHE / f"{pictures}.covey"
-        if not folder.exists():
-            with tarfile.open(DATA / _ARCHIVES[pictures]) as archive:
-                archive.extractall(folder, filter="data")
+        folder, project = _unpack(pictures), CACHE / f"{pictures}.covey"
         features, _, _ = embed_folder([folder], project, backbone=backbone)
         with Project.open(project) as opened:
             names = {record.id: record.path.parent.name for record in opened.records()}
@@ -89,3 +115,11 @@ def _embed_once(pictures: str, backbone: str) -> tuple[np.ndarray, np.ndarray]:
         np.savez(path, X=features.X, y=y, classes=classes)
     with np.load(path) as file:
         return file["X"], file["y"]
+
+
+def _unpack(pictures: str) -> Path:
+    folder = CACHE / pictures
+    if not folder.exists():
+        with tarfile.open(DATA / _ARCHIVES[pictures]) as archive:
+            archive.extractall(folder, filter="data")
+    return folder

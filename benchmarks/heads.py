@@ -63,14 +63,15 @@ def _value(text: str):
 
 
 def run(rows: FeatureSet, graph: NeighborGraph, text: str, seed: int, n_clusters: int | None) -> dict[str, object]:
-    """Fit once and score; labels are looked at after the fit alone. The seconds are without the search of neighbours."""
+    """Fit once and score; labels are looked at after the fit alone. Seconds are without the search of neighbours."""
     k = n_clusters or len(np.unique(rows.y))
     estimator = make_method(text, k, seed)
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # empty clusters are a column
+        offered = {"neighbors": graph} | ({} if rows.views is None else {"views": rows.views})
         takes = inspect.signature(estimator.fit).parameters
-        estimator.fit(rows.X, **({"neighbors": graph} if "neighbors" in takes else {}))
+        estimator.fit(rows.X, **{name: value for name, value in offered.items() if name in takes})
     seconds = time.perf_counter() - start
     result: dict[str, object] = {"n_clusters": k, "n_fit": len(rows.X), "n_test": len(rows.X_test)}
     for part, truth, labels in (
