@@ -19,6 +19,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "temi": {"n_heads": 2, "n_steps": 60, "hidden_size": 16, "bottleneck_size": 8, "n_neighbors": 5},
     "scp": {"hidden_sizes": (32, 16), "n_steps": 60, "learning_rate": 1e-2, "n_neighbors": 5},
     "scan": {"n_heads": 4, "n_steps": 200, "learning_rate": 1e-2, "n_neighbors": 5},
+    "spectral": {"n_neighbors": 8, "n_init": 2},
 }
 
 # Checks of scikit-learn's that a clusterer cannot pass, each with the reason.

@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from covey.cluster._kmeans import KMeans
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
+    from covey.cluster._spectral import SpectralClustering
     from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
 
-__all__ = ["CLUSTERERS", "SCAN", "SCP", "TEMI", "BetaSweep", "FineTuned", "KMeans", "fine_tune", "select_beta"]
+__all__ = [
+    "CLUSTERERS",
+    "SpectralClustering",
+    "SCAN",
+    "SCP",
+    "TEMI",
+    "BetaSweep",
+    "FineTuned",
+    "KMeans",
+    "fine_tune",
+    "select_beta",
+]
 
 CLUSTERERS = Registry(
     "clusterer",
@@ -25,6 +37,7 @@ CLUSTERERS = Registry(
         "temi": "covey.cluster._temi:TEMI",
         "scp": "covey.cluster._scp:SCP",
         "scan": "covey.cluster._scan:SCAN",
+        "spectral": "covey.cluster._spectral:SpectralClustering",
     },
 )
 
@@ -37,6 +50,7 @@ _HOME = {
     "FineTuned": "covey.cluster._temi",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
+    "SpectralClustering": "covey.cluster._spectral",
 }
 
 

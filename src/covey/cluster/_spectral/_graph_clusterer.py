@@ -1,0 +1,119 @@
+"""What every estimator does that partitions a sparse affinity of the rows: labels, warnings, votes, presets."""
+
+import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+
+from covey._arrays import draw_seed, l2_normalize
+from covey.cluster._checks import predict_features
+from covey.cluster._spectral._eigenvectors import spectral_partition
+from covey.cluster._spectral._vote import unify_equal_rows, vote_of_nearest
+from covey.errors import ConvergenceError, UnknownNameError
+from covey.types import FloatArray, IntArray
+
+
+class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of the estimators that partition a sparse affinity.
+
+    A subclass makes the affinity in its `fit` and ends it with `_answer`; in `_if_apart` it says what ties a graph
+    together. It has the parameters `n_clusters`, `n_init`, `n_votes`, `device` and `random_state`.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    _if_apart: ClassVar[str]
+
+    _rows: FloatArray
+    labels_: IntArray
+    n_clusters: int
+    n_init: int
+    n_votes: int
+    device: str
+    random_state: Any
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Self:
+        """Make an estimator with published settings.
+
+        Parameters
+        ----------
+        preset : str
+            A name of the method's presets; its page in the documentation lists them with their sources.
+        **changes
+            Parameters that differ from the preset, `n_clusters` for one.
+
+        Returns
+        -------
+        estimator : GraphClusterer
+            Of the class that was asked, not fitted.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such preset.
+        """
+        if preset not in cls.presets:
+            raise UnknownNameError(f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls.presets)}.")
+        return cls(**{**cls.presets[preset], **changes})
+
+    def predict(self, X: Any) -> IntArray:
+        """Label rows by the vote of the training rows nearest by cosine.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int64
+            In [0, n_clusters); for the training rows the same as `labels_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        queries = l2_normalize(predict_features(self, X))
+        n_votes = min(self.n_votes, len(self._rows))
+        return vote_of_nearest(queries, self._rows, self.labels_, n_votes=n_votes, device=self.device)
+
+    def _answer(self, rows: FloatArray, affinity: Any, **facts: Any) -> Self:
+        """Partition the affinity of unit rows (n, d), keep the labels, and warn if the graph falls apart.
+
+        `facts` are further diagnostics.
+        """
+        if self.n_clusters == 1:
+            labels, eigenvalues, n_components, n_outside = np.zeros(len(rows), dtype=np.int64), np.zeros(1), None, 0
+        else:
+            try:
+                found = spectral_partition(
+                    affinity, self.n_clusters, rows=rows, n_init=self.n_init, seed=draw_seed(self.random_state)
+                )
+            except ConvergenceError as error:
+                raise ConvergenceError(f"{error} {self._if_apart}") from error
+            labels, eigenvalues = unify_equal_rows(rows, found.labels), found.eigenvalues
+            n_components, n_outside = found.n_components, int(found.is_outside.sum())
+        self._rows = rows
+        self.labels_ = labels
+        self.eigenvalues_ = eigenvalues
+        self.diagnostics_ = {
+            **facts,
+            "n_components": n_components,
+            "n_rows_outside": n_outside,
+            "mean_degree": float(affinity.nnz / len(rows)),
+        }
+        if n_components is not None and n_components > self.n_clusters:
+            warnings.warn(
+                f"The graph falls into {n_components} parts, more than n_clusters={self.n_clusters}: the largest are "
+                f"the clusters, and {n_outside} rows outside got the nearest one. {self._if_apart}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
