@@ -53,6 +53,8 @@ class FeatureScaling(NamedTuple):
         rotate = n_components is not None and n_components < n_features
         if not (standardize or rotate):
             return cls.identity(n_features)
+        if X.device.type == "mps":
+            X = X.cpu()  # MPS has no float64
         mean = X.mean(dim=0, dtype=torch.float64)
         scale = torch.ones_like(mean)
         if standardize:
