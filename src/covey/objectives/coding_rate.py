@@ -113,7 +113,7 @@ def cluster_coding_rate(Z: Tensor, membership: Tensor, *, eps_squared: float = 0
     gain = n_features / eps_squared  # of the rows as they came, whatever the basis
     if n_samples < n_features:
         Z = Z @ torch.linalg.qr(Z.detach().T).Q  # (n, n); the determinant and its gradient live in the span of the rows
-    rate: Tensor = _ClusterRate.apply(Z, membership, gain)
+    rate: Tensor = _ClusterRate.apply(Z, membership, gain)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return rate
 
 
