@@ -1,5 +1,6 @@
 """What every registered clusterer promises: scikit-learn's contract, and ours."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import CLUSTERERS
@@ -19,11 +21,20 @@ SHORT: dict[str, dict[str, Any]] = {
     "temi": {"n_heads": 2, "n_steps": 60, "hidden_size": 16, "bottleneck_size": 8, "n_neighbors": 5},
     "scp": {"hidden_sizes": (32, 16), "n_steps": 60, "learning_rate": 1e-2, "n_neighbors": 5},
     "scan": {"n_heads": 4, "n_steps": 200, "learning_rate": 1e-2, "n_neighbors": 5},
+    "cpp": {"code_size": 16, "hidden_size": 32, "n_steps": 12, "n_columns": 8, "learning_rate": 1e-2},
     "spectral": {"n_neighbors": 8, "n_init": 2},
+    "ensc": {"gamma": 3.0, "n_candidates": 20, "tol": 1e-2, "n_init": 2},
+    "ssc-omp": {"n_nonzero": 4, "n_init": 2},
 }
 
 # Checks of scikit-learn's that a clusterer cannot pass, each with the reason.
-EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {
+    "ssc-omp": {"check_clustering": "three blobs in two features are no union of subspaces"},
+}
+
+
+# Greedy codes need few subspaces: where rows vary in every direction, as in blobs and in two features, all write all.
+SUBSPACES_ONLY = {"ssc-omp"}
 
 
 def estimators(**changes: Any) -> Iterator[Any]:
@@ -40,7 +51,10 @@ def name_of(estimator: Any) -> str:
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(name_of(estimator), {}),
 )
 def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
-    check(estimator)
+    with warnings.catch_warnings():
+        if name_of(estimator) in SUBSPACES_ONLY:  # then the graph of codes falls apart, and it says so
+            warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
 
 
 @pytest.fixture(params=sorted(CLUSTERERS))
@@ -56,6 +70,10 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 
 def test_finds_blobs(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = blobs
+    if name_of(estimator) in SUBSPACES_ONLY:
+        y = np.arange(400) % 4
+        planes = np.random.default_rng(0).normal(size=(4, 3, 40))
+        X = np.einsum("nk,nkd->nd", np.random.default_rng(1).normal(size=(400, 3)), planes[y])
     assert clustering_accuracy(y, estimator.fit(X).labels_) >= 0.95
 
 

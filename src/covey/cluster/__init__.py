@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 from covey.registry import Registry
 
 if TYPE_CHECKING:
+    from covey.cluster._cpp import CPP
     from covey.cluster._kmeans import KMeans
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
     from covey.cluster._spectral import SpectralClustering
+    from covey.cluster._subspace import SSCOMP, EnSC
     from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
 
 __all__ = [
     "CLUSTERERS",
+    "CPP",
+    "SSCOMP",
+    "EnSC",
     "SpectralClustering",
     "SCAN",
     "SCP",
@@ -37,6 +42,9 @@ CLUSTERERS = Registry(
         "temi": "covey.cluster._temi:TEMI",
         "scp": "covey.cluster._scp:SCP",
         "scan": "covey.cluster._scan:SCAN",
+        "cpp": "covey.cluster._cpp:CPP",
+        "ssc-omp": "covey.cluster._subspace:SSCOMP",
+        "ensc": "covey.cluster._subspace:EnSC",
         "spectral": "covey.cluster._spectral:SpectralClustering",
     },
 )
@@ -50,6 +58,9 @@ _HOME = {
     "FineTuned": "covey.cluster._temi",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
+    "CPP": "covey.cluster._cpp",
+    "SSCOMP": "covey.cluster._subspace",
+    "EnSC": "covey.cluster._subspace",
     "SpectralClustering": "covey.cluster._spectral",
 }
 

@@ -13,7 +13,7 @@ from covey.cluster._spectral._vote import unify_equal_rows, vote_of_nearest
 from covey.errors import ConvergenceError
 from covey.metrics import adjusted_rand_score
 from covey.neighbors import nearest_neighbors
-from covey.types import NeighborGraph
+from covey.types import NOISE, NeighborGraph
 
 
 def connected(n: int, rng: np.random.Generator) -> csr_array:
@@ -65,13 +65,13 @@ def test_eigenvalues_are_those_of_the_dense_laplacian(
 ) -> None:
     monkeypatch.setattr(_eigenvectors, "_DENSE_ROWS", dense_rows)
     affinity = csr_array(block_diag([connected(n, rng) for n in (40, 25, 60)]))
-    found = spectral_partition(affinity, 6, rows=np.eye(125, dtype=np.float32), n_init=2, seed=0)
+    found = spectral_partition(affinity, 6, n_init=2, seed=0)
     scale = 1 / np.sqrt(affinity.sum(axis=1))
     laplacian = np.eye(125) - affinity.toarray() * scale[:, None] * scale
     expected, vectors = np.linalg.eigh(laplacian)
     np.testing.assert_allclose(found.eigenvalues, expected[:6], atol=1e-6)
     assert found.n_components == 3
-    assert not found.is_outside.any()
+    assert (found.labels >= 0).all()
     # The vectors span the same space, up to the scaling of the rows.
     unscaled = vectors[:, :6] / np.linalg.norm(vectors[:, :6], axis=1, keepdims=True)
     np.testing.assert_allclose(found.vectors @ found.vectors.T, unscaled @ unscaled.T, atol=1e-3)
@@ -79,28 +79,27 @@ def test_eigenvalues_are_those_of_the_dense_laplacian(
 
 def test_as_many_parts_as_clusters_are_the_clusters(rng: np.random.Generator) -> None:
     affinity = csr_array(block_diag([connected(n, rng) for n in (30, 10, 20)]))
-    found = spectral_partition(affinity, 3, rows=np.eye(60, dtype=np.float32), n_init=1, seed=0)
+    found = spectral_partition(affinity, 3, n_init=1, seed=0)
     assert adjusted_rand_score(connected_components(affinity)[1], found.labels) == 1
     np.testing.assert_allclose(found.eigenvalues, 0, atol=1e-9)
 
 
-def test_parts_beyond_the_clusters_get_the_nearest_mean(rng: np.random.Generator) -> None:
+def test_parts_beyond_the_clusters_and_rows_without_edges_take_no_part(rng: np.random.Generator) -> None:
     affinity = csr_array(block_diag([connected(30, rng), connected(5, rng), connected(20, rng), np.zeros((2, 2))]))
-    axes = np.eye(2, dtype=np.float32)
-    rows = axes[[0] * 30 + [1] * 5 + [1] * 20 + [0, 1]]
-    found = spectral_partition(affinity, 2, rows=rows, n_init=1, seed=0)
+    found = spectral_partition(affinity, 2, n_init=1, seed=0)
     assert found.n_components == 3
-    np.testing.assert_array_equal(np.flatnonzero(found.is_outside), [*range(30, 35), 55, 56])
-    assert adjusted_rand_score(rows[:, 0] > 0, found.labels) == 1
+    np.testing.assert_array_equal(np.flatnonzero(found.labels == NOISE), [*range(30, 35), 55, 56])
+    assert adjusted_rand_score([0] * 30 + [1] * 5 + [2] * 20 + [1] * 2, found.labels) == 1
+    assert (found.vectors[30:35] == 0).all()
 
 
 def test_no_edge_is_an_error_and_one_pair_is_not() -> None:
     with pytest.raises(ConvergenceError, match="no edge"):
-        spectral_partition(csr_array((5, 5)), 2, rows=np.eye(5, dtype=np.float32), n_init=1, seed=0)
+        spectral_partition(csr_array((5, 5)), 2, n_init=1, seed=0)
     pair = csr_array((np.ones(2), ([0, 1], [1, 0])), shape=(5, 5))
-    found = spectral_partition(pair, 2, rows=np.eye(5, dtype=np.float32), n_init=1, seed=0)
+    found = spectral_partition(pair, 2, n_init=1, seed=0)
     assert found.n_components == 1
-    assert found.is_outside.sum() == 3
+    assert (found.labels == NOISE).sum() == 3
 
 
 def test_a_graph_that_falls_apart_is_reported(rng: np.random.Generator) -> None:
@@ -110,6 +109,7 @@ def test_a_graph_that_falls_apart_is_reported(rng: np.random.Generator) -> None:
         model = SpectralClustering(3, n_neighbors=5, random_state=0).fit(X)
     assert model.diagnostics_["n_components"] == 4
     assert model.diagnostics_["n_rows_outside"] == 20
+    assert set(model.labels_) == {0, 1, 2}
     whole = SpectralClustering(4, n_neighbors=5, random_state=0).fit(X)
     assert adjusted_rand_score(y, whole.labels_) == 1
     assert whole.eigenvalues_.max() < 1e-9

@@ -9,10 +9,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from covey._arrays import cluster_means, l2_normalize
+from covey._arrays import l2_normalize
 from covey.cluster._kmeans import KMeans
 from covey.errors import ConvergenceError
-from covey.types import FloatArray, IntArray
+from covey.types import NOISE, FloatArray, IntArray
 
 _DENSE_ROWS = 400
 """A component of so few rows is decomposed whole: quicker than Lanczos, and exact."""
@@ -26,27 +26,23 @@ class SpectralPartition(NamedTuple):
     Attributes
     ----------
     labels : ndarray of shape (n,), dtype int64
-        In [0, n_clusters).
+        In [0, n_clusters); `NOISE` for a row that took no part: without an edge, or in a part beyond the largest
+        `n_clusters`.
     eigenvalues : ndarray of shape (at most n_clusters,), dtype float64
         The smallest eigenvalues of the normalised Laplacian, in [0, 2], ascending.
     vectors : ndarray of shape (n, len(eigenvalues)), dtype float32
-        Their eigenvectors, rows of unit length; rows of `is_outside` are zero.
+        Their eigenvectors, rows of unit length; zero for a row that took no part.
     n_components : int
         Parts into which the graph falls, rows without an edge not counted.
-    is_outside : ndarray of shape (n,), dtype bool
-        Rows that took no part: without an edge, or in a part beyond the largest `n_clusters`.
     """
 
     labels: IntArray
     eigenvalues: NDArray[np.float64]
     vectors: FloatArray
     n_components: int
-    is_outside: NDArray[np.bool_]
 
 
-def spectral_partition(
-    affinity: Any, n_clusters: int, *, rows: FloatArray, n_init: int, seed: int
-) -> SpectralPartition:
+def spectral_partition(affinity: Any, n_clusters: int, *, n_init: int, seed: int) -> SpectralPartition:
     """Partition a sparse affinity by the first eigenvectors of its normalised Laplacian.
 
     Parameters
@@ -55,8 +51,6 @@ def spectral_partition(
         Symmetric and non-negative; the diagonal is ignored.
     n_clusters : int
         Number of clusters, at most n.
-    rows : ndarray of shape (n, d), dtype float32
-        Unit rows, to place what the graph cannot.
     n_init : int
         Restarts of k-means.
     seed : int
@@ -76,8 +70,7 @@ def spectral_partition(
     -----
     The algorithm of [1]_. Eigenvectors of a graph that falls apart are not unique, so each part is decomposed on its
     own and the smallest eigenvalues of all are kept: every part gives its 0, and as many parts as clusters come out as
-    the clusters. With more parts than clusters only the largest take part, each as one cluster. Rows that take no part
-    get the cluster whose mean direction is nearest.
+    the clusters. With more parts than clusters only the largest take part, each as one cluster.
 
     References
     ----------
@@ -89,15 +82,11 @@ def spectral_partition(
         raise ConvergenceError("The affinity has no edge, so there is nothing to partition: see the method's advice.")
     parts, n_components = _largest_parts(affinity, degrees, n_clusters)
     eigenvalues, vectors = _smallest_eigenvectors(affinity, degrees, parts, n_clusters, seed)
-    is_outside = np.ones(len(degrees), dtype=bool)
-    is_outside[np.concatenate(parts)] = False
-    inside = np.flatnonzero(~is_outside)
-    n_found = min(n_clusters, len(inside))
-    labels = np.zeros(len(degrees), dtype=np.int64)
-    labels[inside] = KMeans(n_found, n_init=n_init, device="cpu", random_state=seed).fit(vectors[inside]).labels_
-    means = l2_normalize(cluster_means(rows, np.where(is_outside, -1, labels), n_found))
-    labels[is_outside] = (rows[is_outside] @ means.T).argmax(axis=1)
-    return SpectralPartition(labels, eigenvalues, vectors, n_components, is_outside)
+    inside = np.sort(np.concatenate(parts))
+    kmeans = KMeans(min(n_clusters, len(inside)), n_init=n_init, device="cpu", random_state=seed)
+    labels = np.full(len(degrees), NOISE, dtype=np.int64)
+    labels[inside] = kmeans.fit(vectors[inside]).labels_
+    return SpectralPartition(labels, eigenvalues, vectors, n_components)
 
 
 def _without_diagonal(affinity: Any) -> Any:

@@ -40,7 +40,7 @@ class SpectralClustering(GraphClusterer):
         Smallest eigenvalues of the normalised Laplacian, ascending; fewer if few rows have an edge.
     diagnostics_ : dict
         JSON-compatible: ``n_components``, the parts of the graph (None for one cluster); ``n_rows_outside``, rows that
-        were placed by the nearest mean; ``mean_degree``, edges of a row.
+        were placed as new rows are; ``mean_degree``, edges of a row.
     n_features_in_ : int
         Width of a row.
 

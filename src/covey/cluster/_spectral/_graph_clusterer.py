@@ -14,7 +14,7 @@ from covey.cluster._checks import predict_features
 from covey.cluster._spectral._eigenvectors import spectral_partition
 from covey.cluster._spectral._vote import unify_equal_rows, vote_of_nearest
 from covey.errors import ConvergenceError, UnknownNameError
-from covey.types import FloatArray, IntArray
+from covey.types import NOISE, FloatArray, IntArray
 
 
 class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -80,26 +80,31 @@ class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scik
         ValueError
             If the width differs from the training rows'.
         """
-        queries = l2_normalize(predict_features(self, X))
-        n_votes = min(self.n_votes, len(self._rows))
-        return vote_of_nearest(queries, self._rows, self.labels_, n_votes=n_votes, device=self.device)
+        return self._vote(l2_normalize(predict_features(self, X)), self._rows, self.labels_)
+
+    def _vote(self, queries: FloatArray, rows: FloatArray, labels: IntArray) -> IntArray:
+        n_votes = min(self.n_votes, len(rows))
+        return vote_of_nearest(queries, rows, labels, n_votes=n_votes, device=self.device)
 
     def _answer(self, rows: FloatArray, affinity: Any, **facts: Any) -> Self:
         """Partition the affinity of unit rows (n, d), keep the labels, and warn if the graph falls apart.
 
         `facts` are further diagnostics.
         """
-        if self.n_clusters == 1:
-            labels, eigenvalues, n_components, n_outside = np.zeros(len(rows), dtype=np.int64), np.zeros(1), None, 0
-        else:
+        labels, eigenvalues, n_components = np.zeros(len(rows), dtype=np.int64), np.zeros(1), None
+        n_outside = 0
+        if self.n_clusters > 1:
             try:
-                found = spectral_partition(
-                    affinity, self.n_clusters, rows=rows, n_init=self.n_init, seed=draw_seed(self.random_state)
+                seed = draw_seed(self.random_state)
+                labels, eigenvalues, _, n_components = spectral_partition(
+                    affinity, self.n_clusters, n_init=self.n_init, seed=seed
                 )
             except ConvergenceError as error:
                 raise ConvergenceError(f"{error} {self._if_apart}") from error
-            labels, eigenvalues = unify_equal_rows(rows, found.labels), found.eigenvalues
-            n_components, n_outside = found.n_components, int(found.is_outside.sum())
+            is_outside = labels == NOISE
+            if n_outside := int(is_outside.sum()):
+                labels[is_outside] = self._vote(rows[is_outside], rows[~is_outside], labels[~is_outside])
+            labels = unify_equal_rows(rows, labels)
         self._rows = rows
         self.labels_ = labels
         self.eigenvalues_ = eigenvalues
@@ -112,7 +117,7 @@ class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if n_components is not None and n_components > self.n_clusters:
             warnings.warn(
                 f"The graph falls into {n_components} parts, more than n_clusters={self.n_clusters}: the largest are "
-                f"the clusters, and {n_outside} rows outside got the nearest one. {self._if_apart}",
+                f"the clusters, and {n_outside} rows outside got that of the nearest rows. {self._if_apart}",
                 ConvergenceWarning,
                 stacklevel=3,
             )

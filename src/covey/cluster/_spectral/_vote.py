@@ -49,13 +49,13 @@ def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, 
     place = resolve_device(device)
     place = torch.device("cpu") if place.type == "mps" else place  # MPS has no float64
     known, n_labels = to_tensor(rows, place), int(labels.max()) + 1
-    known_labels = to_tensor(labels, place)
+    known_labels, half_squares = to_tensor(labels, place), known.square().sum(dim=1) / 2  # 0 for a row of zeros
     n_candidates = min(2 * n_votes, len(rows))
     height = max(1, min(_TILE_ENTRIES // len(rows), _GATHER_ENTRIES // (n_candidates * rows.shape[1])))
     answers = []
     for chunk in iter_chunks(len(queries), height):
         asked = to_tensor(queries[chunk], place)
-        near = torch.topk(asked @ known.T, n_candidates, dim=1).indices.sort(dim=1).values
+        near = torch.topk(asked @ known.T - half_squares, n_candidates, dim=1).indices.sort(dim=1).values
         squared = (known[near].double() - asked[:, None].double()).square().sum(dim=2)
         nearest, order = squared.sort(dim=1, stable=True)
         distances, voters = nearest[:, :n_votes].sqrt(), near.gather(1, order)[:, :n_votes]
