@@ -123,6 +123,8 @@ def test_a_sweep_over_beta_is_two_lines_with_the_pick_marked() -> None:
     for line, key in zip(curve.lines, ("conditional_entropy", "marginal_entropy"), strict=True):
         assert [point.score for point in line.points] == SWEEP[key]
         assert [point.value for point in line.points if point.is_chosen] == [0.6]
+        assert line.bottom == 0
+        assert line.top == max(SWEEP[key])
         assert line.points[0].x < line.points[1].x < line.points[2].x
         assert line.points[2].x > 0.9 * WIDTH
 

@@ -168,7 +168,9 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
         return None
     betas, chosen = tuple(map(float, sweep["betas"])), float(sweep["beta"])
     columns = {name: tuple(map(_number, sweep[name])) for name in ("conditional_entropy", "marginal_entropy")}
-    lines = {name: _draw(name, betas, column, (None,) * len(betas), chosen) for name, column in columns.items()}
+    nothing: Column = (None,) * len(betas)
+    # From 0 upwards: two entropies that differ in the third digit shall look alike.
+    lines = {name: _draw(name, betas, column, nothing, chosen, 0.0) for name, column in columns.items()}
     drawn = {name: line for name, line in lines.items() if line is not None}
     return Curve(
         chosen=chosen,
@@ -195,8 +197,15 @@ def _band(interval: Sequence[int] | None, candidates: Sequence[int]) -> tuple[fl
     return _across(interval[0], candidates) - 8, _across(interval[1], candidates) + 8
 
 
-def _draw(name: str, candidates: Sequence[float], scores: Column, spreads: Column, chosen: float) -> CurveLine | None:
-    """Place the scores of one column; None if fewer than two candidates have one."""
+def _draw(
+    name: str,
+    candidates: Sequence[float],
+    scores: Column,
+    spreads: Column,
+    chosen: float,
+    floor: float = math.inf,
+) -> CurveLine | None:
+    """Place the scores of one column above their least or `floor`; None if fewer than two candidates have one."""
     known = [
         (value, score, spread)
         for value, score, spread in zip(candidates, scores, spreads, strict=True)
@@ -204,7 +213,7 @@ def _draw(name: str, candidates: Sequence[float], scores: Column, spreads: Colum
     ]
     if len(known) < 2:
         return None
-    bottom = min(score - (spread or 0) for _, score, spread in known)
+    bottom = min(floor, *(score - (spread or 0) for _, score, spread in known))
     top = max(score + (spread or 0) for _, score, spread in known)
     if bottom == top:  # a flat line runs through the middle
         bottom, top = bottom - 0.5, top + 0.5
