@@ -170,7 +170,7 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
     columns = {name: tuple(map(_number, sweep[name])) for name in ("conditional_entropy", "marginal_entropy")}
     nothing: Column = (None,) * len(betas)
     # From 0 upwards: two entropies that differ in the third digit shall look alike.
-    lines = {name: _draw(name, betas, column, nothing, chosen, 0.0) for name, column in columns.items()}
+    lines = {name: _draw(name, betas, column, nothing, chosen, floor=0.0) for name, column in columns.items()}
     drawn = {name: line for name, line in lines.items() if line is not None}
     return Curve(
         chosen=chosen,
@@ -203,6 +203,7 @@ def _draw(
     scores: Column,
     spreads: Column,
     chosen: float,
+    *,
     floor: float = math.inf,
 ) -> CurveLine | None:
     """Place the scores of one column above their least or `floor`; None if fewer than two candidates have one."""
