@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from covey.cluster._spectral import SpectralClustering
     from covey.cluster._subspace import SSCOMP, EnSC
     from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
+    from covey.cluster._turtle import TURTLE, TurtleSelection, generalization, select_turtle
 
 __all__ = [
     "CLUSTERERS",
+    "TURTLE",
+    "TurtleSelection",
+    "generalization",
+    "select_turtle",
     "CPP",
     "SSCOMP",
     "EnSC",
@@ -42,6 +47,7 @@ CLUSTERERS = Registry(
         "temi": "covey.cluster._temi:TEMI",
         "scp": "covey.cluster._scp:SCP",
         "scan": "covey.cluster._scan:SCAN",
+        "turtle": "covey.cluster._turtle:TURTLE",
         "cpp": "covey.cluster._cpp:CPP",
         "ssc-omp": "covey.cluster._subspace:SSCOMP",
         "ensc": "covey.cluster._subspace:EnSC",
@@ -58,6 +64,10 @@ _HOME = {
     "FineTuned": "covey.cluster._temi",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
+    "TURTLE": "covey.cluster._turtle",
+    "TurtleSelection": "covey.cluster._turtle",
+    "generalization": "covey.cluster._turtle",
+    "select_turtle": "covey.cluster._turtle",
     "CPP": "covey.cluster._cpp",
     "SSCOMP": "covey.cluster._subspace",
     "EnSC": "covey.cluster._subspace",
