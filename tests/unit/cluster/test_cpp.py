@@ -16,7 +16,15 @@ from covey.nn.code_heads import CodeHeads
 from covey.objectives.coding_rate import coding_rate, mlc_loss
 from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores
 
-SHORT = {"code_size": 16, "hidden_size": 32, "n_steps": 20, "batch_size": 128, "n_columns": 16, "device": "cpu"}
+SHORT = {
+    "code_size": 16,
+    "hidden_size": 32,
+    "n_steps": 20,
+    "batch_size": 128,
+    "n_columns": 16,
+    "learning_rate": 3e-3,
+    "device": "cpu",
+}
 SETTINGS = RateSettings(gamma=0.15, n_half_steps=5, eps_squared=0.1, membership_penalty=0.025, n_columns=None)
 
 

@@ -69,7 +69,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Rows of a step; at most n_samples.
     optimizer : {"adam", "sgd"}, default="adam"
         With decoupled weight decay; or with momentum 0.9, as published.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=3e-4
         Of the optimizer.
     weight_decay, cluster_weight_decay : float, default=1e-4, 5e-3
         Of the network, and of its cluster head.
@@ -124,7 +124,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     >>> from covey.cluster import CPP
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(center, 0.1, (40, 4)) for center in (-1, 1)])
-    >>> labels = CPP(2, code_size=8, hidden_size=16, n_steps=30, random_state=0).fit_predict(X)
+    >>> labels = CPP(2, code_size=8, hidden_size=16, n_steps=20, learning_rate=1e-2, random_state=0).fit_predict(X)
     >>> len(set(labels[:40])), len(set(labels[40:])), labels[0] != labels[40]
     (1, 1, np.True_)
     """
@@ -153,7 +153,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         warmup: float = 0.1,
         batch_size: int = 512,
         optimizer: Literal["adam", "sgd"] = "adam",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-4,
         weight_decay: float = 1e-4,
         cluster_weight_decay: float = 5e-3,
         schedule: Schedule = "cosine",
