@@ -1,8 +1,8 @@
-"""What every estimator does whose answer comes from a trained head: presets, predictions, diagnostics."""
+"""What every estimator does whose answer comes from a trained head: predictions, diagnostics."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
@@ -10,52 +10,26 @@ from torch import Tensor, nn
 
 from covey.cluster._checks import predict_features
 from covey.cluster._training import collect_predictions, iter_outputs, warn_if_collapsed
-from covey.errors import UnknownNameError
+from covey.cluster._with_presets import WithPresets
 from covey.nn import FeatureScaling
 from covey.types import FloatArray, IntArray
 
 RowScaling = FeatureScaling | Callable[[Tensor], Tensor]
 
 
-class HeadClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class HeadClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators that train a head on resident features.
 
     A subclass trains in its `fit` and ends it with `_answer`; it names its published settings in `presets` and, in
     `_if_collapsed`, what to do about empty clusters. It has the parameters `n_clusters` and `device`.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     _if_collapsed: ClassVar[str]
 
     _scale: RowScaling
     _head: nn.Module
     n_clusters: int
     device: str
-
-    @classmethod
-    def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Make an estimator with published settings.
-
-        Parameters
-        ----------
-        preset : str
-            A name of the method's presets; its page in the documentation lists them with their sources.
-        **changes
-            Parameters that differ from the preset, `n_clusters` for one.
-
-        Returns
-        -------
-        estimator : HeadClusterer
-            Of the class that was asked, not fitted.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such preset.
-        """
-        if preset not in cls.presets:
-            raise UnknownNameError(f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls.presets)}.")
-        return cls(**{**cls.presets[preset], **changes})
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Give the probabilities of each cluster.

@@ -1,8 +1,6 @@
-"""What every estimator does that partitions a sparse affinity of the rows: labels, warnings, votes, presets."""
+"""What every estimator does that partitions a sparse affinity of the rows: labels, warnings, votes."""
 
 import warnings
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,18 +11,18 @@ from covey._arrays import draw_seed, l2_normalize
 from covey.cluster._checks import predict_features
 from covey.cluster._spectral._eigenvectors import spectral_partition
 from covey.cluster._spectral._vote import unify_equal_rows, vote_of_nearest
-from covey.errors import ConvergenceError, UnknownNameError
+from covey.cluster._with_presets import WithPresets
+from covey.errors import ConvergenceError
 from covey.types import NOISE, FloatArray, IntArray
 
 
-class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GraphClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators that partition a sparse affinity.
 
     A subclass makes the affinity in its `fit` and ends it with `_answer`; in `_if_apart` it says what ties a graph
     together. It has the parameters `n_clusters`, `n_init`, `n_votes`, `device` and `random_state`.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
     _if_apart: ClassVar[str]
 
     _rows: FloatArray
@@ -34,31 +32,6 @@ class GraphClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scik
     n_votes: int
     device: str
     random_state: Any
-
-    @classmethod
-    def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Make an estimator with published settings.
-
-        Parameters
-        ----------
-        preset : str
-            A name of the method's presets; its page in the documentation lists them with their sources.
-        **changes
-            Parameters that differ from the preset, `n_clusters` for one.
-
-        Returns
-        -------
-        estimator : GraphClusterer
-            Of the class that was asked, not fitted.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such preset.
-        """
-        if preset not in cls.presets:
-            raise UnknownNameError(f"Unknown preset {preset!r} of {cls.__name__}. There are: {', '.join(cls.presets)}.")
-        return cls(**{**cls.presets[preset], **changes})
 
     def predict(self, X: Any) -> IntArray:
         """Label rows by the vote of the training rows nearest by cosine.

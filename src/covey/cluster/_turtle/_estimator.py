@@ -73,8 +73,8 @@ class TURTLE(HeadClusterer):
     [1]_, from its equations: tau(x) is the mean over spaces of softmax(theta_k x_k); the classifiers w_k minimise the
     cross-entropy with tau by a few steps of Adam, and tau minimises what they are left with, summed over spaces, minus
     γ times the entropy of the mean of tau. The classifiers count as given in the outer step, so the gradient passes
-    through the labels alone. Departs from the paper: features are z-scored, the step sizes and lengths are ours and
-    the outer rate decays; the paper's γ of 10 is kept. Written without looking at the authors' code.
+    through the labels alone. Departs from the paper: features are z-scored, γ, the step sizes and lengths are ours and
+    the outer rate decays. Written without looking at the authors' code.
     O(n_steps n_inner_steps batch_size n_features n_clusters) time.
 
     References
@@ -93,7 +93,6 @@ class TURTLE(HeadClusterer):
     (1, 1, np.True_)
     """
 
-    presets: ClassVar = {}
     _if_collapsed: ClassVar = "Raise entropy_weight or batch_size, train longer (n_steps), or ask for fewer clusters."
 
     def __init__(
