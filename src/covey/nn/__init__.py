@@ -4,6 +4,7 @@ Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
 from covey.nn.augment import flip_and_shift
+from covey.nn.code_heads import CodeHeads
 from covey.nn.ema import ClassPrior, update_average
 from covey.nn.heads import StackedHeads
 from covey.nn.linear import LinearHeads
@@ -14,6 +15,7 @@ from covey.nn.schedules import Schedule, learning_rate_schedule
 __all__ = [
     "StackedHeads",
     "LinearHeads",
+    "CodeHeads",
     "ClusterMLP",
     "Activation",
     "Norm",

@@ -3,9 +3,11 @@
 Start with `covey.objectives.temi`. Everything takes log-probabilities; nothing here keeps state or trains.
 """
 
+from covey.objectives.coding_rate import cluster_coding_rate, coding_rate, mlc_loss
 from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
 from covey.objectives.scan import scan_loss
 from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
+from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
 from covey.objectives.temi import distilled_scan_loss, pair_weights, pointwise_mutual_information, temi_loss
 
 __all__ = [
@@ -18,6 +20,12 @@ __all__ = [
     "view_cross_entropy",
     "confidence_loss",
     "balance_entropy",
+    "coding_rate",
+    "cluster_coding_rate",
+    "mlc_loss",
+    "similarity_scores",
+    "sinkhorn_potentials",
+    "doubly_stochastic",
     "entropy",
     "marginal_entropy",
     "conditional_entropy",
