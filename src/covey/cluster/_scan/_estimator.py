@@ -70,8 +70,8 @@ class SCAN(HeadClusterer):
     loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
         Mean training loss of each pass, in nats.
     diagnostics_ : dict of str to float
-        ``mean_max_probability``, ``median_max_probability``: how sure the predictions are; ``kl_to_uniform`` in nats:
-        how uneven the cluster sizes are; ``n_empty_clusters``.
+        ``mean_max_probability``, ``median_max_probability``, ``conditional_entropy`` in nats: how sure the
+        predictions are; ``kl_to_uniform`` in nats: how uneven the cluster sizes are; ``n_empty_clusters``.
     n_features_in_ : int
         Width of a row.
 

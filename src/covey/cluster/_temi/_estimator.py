@@ -116,9 +116,10 @@ class TEMI(HeadClusterer):
         How ``beta="auto"`` was decided; also in `diagnostics_`.
     n_steps_ : int
         Steps that were made; fewer than asked if `tol` ended the training.
-    diagnostics_ : dict of str to float
-        ``mean_max_probability``, ``median_max_probability``: how sure the predictions are; ``kl_to_uniform`` in nats:
-        how uneven the cluster sizes are; ``n_empty_clusters``.
+    diagnostics_ : dict
+        ``mean_max_probability``, ``median_max_probability``, ``conditional_entropy`` in nats: how sure the
+        predictions are; ``kl_to_uniform`` in nats: how uneven the cluster sizes are; ``n_empty_clusters``;
+        ``beta``, and ``beta_sweep`` if there was one. JSON-compatible.
     n_features_in_ : int
         Width of a row.
 

@@ -58,8 +58,8 @@ class TURTLE(HeadClusterer):
         Means of each pass: the classifiers' cross-entropy, summed over spaces, and the entropy of the mean labels, in
         nats.
     diagnostics_ : dict of str to float
-        ``mean_max_probability``, ``median_max_probability``: how sure the labels are; ``kl_to_uniform`` in nats: how
-        uneven the cluster sizes are; ``n_empty_clusters``; ``classifier_loss``: the cross-entropy of the last pass.
+        ``mean_max_probability``, ``median_max_probability``, ``conditional_entropy`` in nats: how sure the labels
+        are; ``kl_to_uniform`` in nats: how uneven the cluster sizes are; ``n_empty_clusters``; ``classifier_loss``: the cross-entropy of the last pass.
     n_features_in_ : int
         Width of a row.
 
