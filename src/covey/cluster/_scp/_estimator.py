@@ -63,7 +63,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     init : {"kmeans", "random"}, default="kmeans"
         How the head begins: with a tenth of the steps spent on learning the labels of a k-means, or at random.
     n_steps : int, default=500
-        Length of the training in steps. Where few pictures have views, train for 30 passes, as the paper does.
+        Length of the training in steps.
     n_epochs : int or None, default=None
         Length in passes over the data; if given, `n_steps` is not looked at.
     batch_size : int, default=512
@@ -107,8 +107,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     Departs from the paper: without `views`, neighbours stand in for them; the head begins with the clusters of k-means
     unless ``init="random"``, from where it may merge two clusters for good; losses are means over the batch, where
     the printed sums would drown the entropy term; a pair is always two different views; layers have batch norm, of
-    which the paper says nothing. The paper reports the best
-    of 50 runs; expect less from one.
+    which the paper says nothing. The paper reports the best of 50 runs; expect less from one.
 
     References
     ----------

@@ -59,7 +59,8 @@ class TURTLE(HeadClusterer):
         nats.
     diagnostics_ : dict of str to float
         ``mean_max_probability``, ``median_max_probability``, ``conditional_entropy`` in nats: how sure the labels
-        are; ``kl_to_uniform`` in nats: how uneven the cluster sizes are; ``n_empty_clusters``; ``classifier_loss``: the cross-entropy of the last pass.
+        are; ``kl_to_uniform`` in nats: how uneven the cluster sizes are; ``n_empty_clusters``;
+        ``classifier_loss``: the cross-entropy of the last pass.
     n_features_in_ : int
         Width of a row.
 
