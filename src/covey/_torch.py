@@ -41,6 +41,12 @@ def resolve_device(device: str = "auto") -> torch.device:
     return torch.device(device)
 
 
+def resolve_float64_device(device: str = "auto") -> torch.device:
+    """Turn a device name into one that computes in float64: as `resolve_device`, but the CPU in place of MPS."""
+    place = resolve_device(device)
+    return torch.device("cpu") if place.type == "mps" else place
+
+
 @cache
 def has_fast_bfloat16(device_type: str = "cpu") -> bool:
     """Tell whether bfloat16 matrix products are faster than float32 ones on this kind of device.

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import Tensor, nn
 
+from covey._torch import to_numpy
 from covey.cluster._checks import predict_features
 from covey.cluster._training import collect_predictions, iter_outputs, warn_if_collapsed
 from covey.cluster._with_presets import WithPresets
@@ -98,4 +99,19 @@ class HeadClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[m
     def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
         """Return the logits (rows, n_clusters) of unscaled rows, up to a constant of each row."""
         logits: Tensor = head(self._scale(rows))
+        return logits
+
+
+class StackClusterer(HeadClusterer):
+    """Base of the estimators that train a stack of heads, of which the one with the lowest loss answers."""
+
+    def _choose_head(self, history: Tensor) -> None:
+        """Keep the losses (n_epochs, n_heads) and the head that was lowest over the last tenth of the training."""
+        late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
+        self.best_head_ = int(late_losses.argmin())
+        self.head_losses_ = to_numpy(late_losses)
+        self.loss_history_ = to_numpy(history)
+
+    def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
+        logits: Tensor = head(self._scale(rows))[0]  # of the one head in the stack
         return logits

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from covey._arrays import draw_seed, iter_chunks, l2_normalize
-from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey._torch import matmul_dtype, resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._checks import check_integer, check_n_clusters, check_real, fit_features, predict_features
 from covey.cluster._kmeans_assign import Assignment, Points, assign, nearest_center
 from covey.cluster._kmeans_plusplus import plus_plus
@@ -251,8 +251,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return l2_normalize(X) if self.spherical else X
 
     def _device(self) -> torch.device:
-        device = resolve_device(self.device)
-        return torch.device("cpu") if device.type == "mps" else device
+        return resolve_float64_device(self.device)
 
 
 def _lloyd(

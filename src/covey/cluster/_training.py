@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from covey._arrays import iter_chunks
-from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
+from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
 from covey.errors import ConvergenceError
 from covey.neighbors import nearest_neighbors
@@ -137,9 +137,7 @@ def iter_outputs(
     In float64, so that a row's answer does not hang on the rows beside it. `head` is the module that the function
     calls; it is moved to the device.
     """
-    place = resolve_device(device)
-    if place.type == "mps":
-        place = torch.device("cpu")  # MPS has no float64
+    place = resolve_float64_device(device)
     head.to(place, torch.float64)
     for rows in iter_chunks(len(X), _PREDICT_ROWS):
         with torch.no_grad():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from covey._arrays import iter_chunks
-from covey._torch import resolve_device, to_numpy, to_tensor
+from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
 from covey.nn.code_heads import CodeHeads
 from covey.objectives.sinkhorn import similarity_scores
@@ -242,5 +242,4 @@ def memberships(C: FloatArray, other: FloatArray, landmarks: Landmarks) -> Float
 
 def _place(code: FloatArray, name: str) -> Tensor:
     """Put a code on a device that has float64, which MPS has not."""
-    device = resolve_device(name)
-    return to_tensor(code, torch.device("cpu") if device.type == "mps" else device)
+    return to_tensor(code, resolve_float64_device(name))

@@ -3,11 +3,11 @@
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey._torch import matmul_dtype, resolve_device, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features
-from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._head_clusterer import StackClusterer
 from covey.cluster._scan._checks import check_scan_parameters
 from covey.cluster._scan._presets import PRESETS
 from covey.cluster._scan._training import Optimizer, add_gradients, make_optimizer
@@ -16,7 +16,7 @@ from covey.nn import FeatureScaling, LinearHeads, Schedule, learning_rate_schedu
 from covey.types import NeighborGraph, Progress
 
 
-class SCAN(HeadClusterer):
+class SCAN(StackClusterer):
     """Cluster features by training linear heads on pairs of neighbours.
 
     Parameters
@@ -193,16 +193,9 @@ class SCAN(HeadClusterer):
         tensor = to_tensor(X, device)
         scaling = FeatureScaling.fit(tensor, standardize=self.standardize)
         heads, history = self._train(scaling(tensor), to_tensor(partners, device), progress)
-        late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
-        self.best_head_ = int(late_losses.argmin())
-        self.head_losses_ = to_numpy(late_losses)
-        self.loss_history_ = to_numpy(history)
+        self._choose_head(history)
         self._answer(X, scaling, heads.single(self.best_head_))
         return self
-
-    def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
-        logits: Tensor = head(self._scale(rows))[0]  # of the one head in the stack
-        return logits
 
     def _train(self, X: Tensor, partners: Tensor, progress: Progress | None) -> tuple[LinearHeads, Tensor]:
         """Train on scaled rows X with partners (n, k); return the heads and their losses (n_epochs, n_heads)."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from covey._arrays import iter_chunks
-from covey._torch import resolve_device, to_numpy, to_tensor
+from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.types import FloatArray, IntArray
 
 _TILE_ENTRIES = 2**25
@@ -46,8 +46,7 @@ def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, 
         A query that equals a row gets its label. Distances are float64 differences, so a row's answer does not hang on
         the rows beside it; memory stays within a fixed workspace.
     """
-    place = resolve_device(device)
-    place = torch.device("cpu") if place.type == "mps" else place  # MPS has no float64
+    place = resolve_float64_device(device)
     known, n_labels = to_tensor(rows, place), int(labels.max()) + 1
     known_labels, half_squares = to_tensor(labels, place), known.square().sum(dim=1) / 2  # 0 for a row of zeros
     n_candidates = min(2 * n_votes, len(rows))

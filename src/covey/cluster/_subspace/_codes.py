@@ -8,16 +8,10 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from covey._torch import resolve_device, to_numpy
+from covey._torch import to_numpy
 
 _BLOCK_ENTRIES = {"cpu": 2**24, "cuda": 2**28}
 """Most entries of a block's products with all rows, and of the rows that are gathered for it."""
-
-
-def resolve_code_device(device: str) -> torch.device:
-    """Return where codes are found: on MPS, which lacks float64, the CPU."""
-    place = resolve_device(device)
-    return torch.device("cpu") if place.type == "mps" else place
 
 
 def block_height(n_columns: int, n_gathered: int, device_type: str) -> int:

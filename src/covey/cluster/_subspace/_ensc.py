@@ -6,11 +6,10 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from covey._arrays import l2_normalize
-from covey._torch import to_tensor
+from covey._torch import resolve_float64_device, to_tensor
 from covey.cluster._checks import check_choices, check_integer, check_n_clusters, check_real, fit_features
 from covey.cluster._spectral import GraphClusterer
 from covey.cluster._subspace._affinity import AffinityKind, code_affinity
-from covey.cluster._subspace._codes import resolve_code_device
 from covey.cluster._subspace._elastic_net import elastic_net
 from covey.cluster._subspace._presets import ENSC_PRESETS
 
@@ -146,7 +145,7 @@ class EnSC(GraphClusterer):
         if len(rows) == 1:
             self.codes_ = csr_array((1, 1))
             return self._answer(rows, self.codes_)
-        tensor = to_tensor(rows, resolve_code_device(self.device))
+        tensor = to_tensor(rows, resolve_float64_device(self.device))
         codes = elastic_net(tensor, gamma=self.gamma, tau=self.tau, tol=self.tol, n_candidates=self.n_candidates)
         sparse = codes.to_sparse()
         sizes = np.diff(sparse.indptr)

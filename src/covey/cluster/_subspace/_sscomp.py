@@ -6,11 +6,10 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from covey._arrays import l2_normalize
-from covey._torch import to_tensor
+from covey._torch import resolve_float64_device, to_tensor
 from covey.cluster._checks import check_choices, check_integer, check_n_clusters, check_real, fit_features
 from covey.cluster._spectral import GraphClusterer
 from covey.cluster._subspace._affinity import AffinityKind, code_affinity
-from covey.cluster._subspace._codes import resolve_code_device
 from covey.cluster._subspace._presets import SSCOMP_PRESETS
 from covey.cluster._subspace._pursuit import matching_pursuit
 
@@ -140,7 +139,7 @@ class SSCOMP(GraphClusterer):
         if len(rows) == 1:
             self.codes_ = csr_array((1, 1))
             return self._answer(rows, self.codes_)
-        tensor = to_tensor(rows, resolve_code_device(self.device))
+        tensor = to_tensor(rows, resolve_float64_device(self.device))
         codes = matching_pursuit(tensor, n_nonzero=min(self.n_nonzero, len(rows) - 1), tol=self.tol)
         sparse = codes.to_sparse()
         sizes = np.diff(sparse.indptr)

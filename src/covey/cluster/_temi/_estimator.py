@@ -4,11 +4,11 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from sklearn.base import clone
-from torch import Tensor, nn
+from torch import Tensor
 
-from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey._torch import matmul_dtype, resolve_device, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
-from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._head_clusterer import StackClusterer
 from covey.cluster._temi._beta import BETAS, BetaSweep, select_beta
 from covey.cluster._temi._checks import check_partners, check_temi_parameters
 from covey.cluster._temi._presets import PRESETS
@@ -35,7 +35,7 @@ from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 _SCOUT_HEADS = 4  # of the sweep over β
 
 
-class TEMI(HeadClusterer):
+class TEMI(StackClusterer):
     """Cluster features by training an ensemble of heads on nearest-neighbour pairs.
 
     Parameters
@@ -264,10 +264,7 @@ class TEMI(HeadClusterer):
         tensor = to_tensor(X, device)
         scaling = FeatureScaling.fit(tensor, n_components=self.n_components, standardize=self.standardize)
         teachers, history, self.n_steps_ = self._train(scaling(tensor), to_tensor(partners, device), beta, progress)
-        late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
-        self.best_head_ = int(late_losses.argmin())
-        self.head_losses_ = to_numpy(late_losses)
-        self.loss_history_ = to_numpy(history)
+        self._choose_head(history)
         self._teachers = [teacher.cpu() for teacher in teachers]
         self.beta_, self.beta_sweep_ = beta, sweep
         facts: dict[str, Any] = {"beta": beta} if sweep is None else {"beta": beta, "beta_sweep": sweep.to_dict()}
@@ -304,10 +301,6 @@ class TEMI(HeadClusterer):
         """Choose β by trainings with fewer heads."""
         scout = clone(self).set_params(beta=BETAS[-1], n_heads=min(self.n_heads, _SCOUT_HEADS))
         return select_beta(X, scout, neighbors=neighbors)
-
-    def _logits(self, head: nn.Module, rows: Tensor) -> Tensor:
-        logits: Tensor = head(self._scale(rows))[0]  # of the one head in the stack
-        return logits
 
     def _train(
         self, X: Tensor, partners: Tensor, beta: float, progress: Progress | None

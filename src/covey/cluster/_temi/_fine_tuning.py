@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from covey._arrays import iter_chunks
-from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
+from covey._torch import make_generator, resolve_device, to_tensor
 from covey.cluster._checks import check_integer, check_real
 from covey.cluster._temi._estimator import TEMI
 from covey.cluster._temi._pictures import Pictures, check_matches, encode
@@ -319,9 +319,6 @@ class JointDistillation:
 def _with_heads(temi: TEMI, teachers: list[StackedHeads], history: Tensor) -> TEMI:
     """Return a copy of a TEMI with other heads and their losses (n_epochs, n_heads); its answers are the old ones."""
     changed = copy.copy(temi)
-    late_losses = history[-max(1, len(history) // 10) :].mean(dim=0)  # (n_heads,)
-    changed.best_head_ = int(late_losses.argmin())
-    changed.head_losses_ = to_numpy(late_losses)
-    changed.loss_history_ = to_numpy(history)
+    changed._choose_head(history)
     changed._teachers = [teacher.cpu() for teacher in teachers]
     return changed
