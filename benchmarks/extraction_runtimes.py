@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from covey.backbones import BACKBONES
-from covey.backbones._eager import TorchNetwork
-from covey.backbones._efficientnet import _MULTIPLIERS, ConvLayer, architecture, fold
-from covey.backbones._openvino import OpenVINONetwork
+from covey.backbones._efficientnet import MULTIPLIERS, ConvLayer, architecture, fold
+from covey.backbones._efficientnet._eager import TorchNetwork
+from covey.backbones._efficientnet._openvino import OpenVINONetwork
 from covey.backbones._weights import find_weights, read_weights
 from covey.engines import n_threads
 from covey.images import preprocess, read_image
@@ -100,7 +100,7 @@ def make_networks(name: str, *, with_compile: bool) -> dict[tuple[str, str], tup
     """Build every runtime's network, with the seconds that takes."""
     spec = BACKBONES[name]
     state = read_weights(find_weights(spec), spec)
-    layers = [fold(conv, state) for conv in architecture(*_MULTIPLIERS[name])]
+    layers = [fold(conv, state) for conv in architecture(*MULTIPLIERS[name])]
     cpu = torch.device("cpu")
     makers: dict[tuple[str, str], Callable[[], Network]] = {
         ("openvino", "float32"): lambda: OpenVINONetwork(layers, spec, precision="float32"),
@@ -127,7 +127,7 @@ def make_networks(name: str, *, with_compile: bool) -> dict[tuple[str, str], tup
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backbone", default="efficientnet_lite0.in1k", choices=list(_MULTIPLIERS))
+    parser.add_argument("--backbone", default="efficientnet_lite0.in1k", choices=list(MULTIPLIERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--compile", action="store_true")

@@ -18,10 +18,10 @@ BACKBONES = Registry(
     "backbone",
     "covey.backbones",
     {
-        "efficientnet_lite0.in1k": "covey.backbones._catalog:EFFICIENTNET_LITE0",
-        "efficientnet_lite2.in1k": "covey.backbones._catalog:EFFICIENTNET_LITE2",
-        "color_histogram": "covey.backbones._catalog:COLOR_HISTOGRAM",
-        "random_patches": "covey.backbones._catalog:RANDOM_PATCHES",
+        "efficientnet_lite0.in1k": "covey.backbones._catalog._embedded:EFFICIENTNET_LITE0",
+        "efficientnet_lite2.in1k": "covey.backbones._catalog._embedded:EFFICIENTNET_LITE2",
+        "color_histogram": "covey.backbones._catalog._embedded:COLOR_HISTOGRAM",
+        "random_patches": "covey.backbones._catalog._embedded:RANDOM_PATCHES",
     },
 )
 

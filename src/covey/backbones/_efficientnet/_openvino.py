@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from covey._arrays import iter_chunks
-from covey.backbones._rounding import N_EXACT, round_for_bfloat16
+from covey.backbones._efficientnet._rounding import N_EXACT, round_for_bfloat16
 from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
-    from covey.backbones._efficientnet import ConvLayer
+    from covey.backbones._efficientnet._network import ConvLayer
 
 _GROUP: Final = 8  # pictures in one inference; fixed, so that all pictures meet the same kernels
 _TELEMETRY = "openvino_telemetry"

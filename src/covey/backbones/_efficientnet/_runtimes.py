@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from covey._torch import matmul_dtype, resolve_device
-from covey.backbones._eager import TorchNetwork
+from covey.backbones._efficientnet._eager import TorchNetwork
 from covey.errors import InvalidValueError, MissingExtraError
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
-    from covey.backbones._efficientnet import ConvLayer
+    from covey.backbones._efficientnet._network import ConvLayer
 
 RUNTIMES = ("auto", "openvino", "torch")
 
@@ -79,7 +79,7 @@ def resolve_runtime(spec: BackboneSpec, *, device: str, precision: str, runtime:
             raise InvalidValueError(f"OpenVINO runs {spec.name} on the CPU only; leave out device {device!r}.")
         if find_spec("openvino") is None:
             raise MissingExtraError(f"runtime 'openvino' of {spec.name} needs OpenVINO: pip install openvino")
-        from covey.backbones._openvino import OpenVINONetwork  # noqa: PLC0415 - imported where it is installed only
+        from covey.backbones._efficientnet._openvino import OpenVINONetwork  # noqa: PLC0415 - imported where it is installed only
 
         return Runtime("openvino", **words, build=partial(OpenVINONetwork, precision=words["precision"]))
     return Runtime("torch", **words, build=partial(TorchNetwork, device=place, dtype=dtype))
