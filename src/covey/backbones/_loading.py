@@ -28,6 +28,7 @@ LOADERS = Registry(
 )
 
 _NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")
+_LATER_NUMBERS = ("revision", "pooling", "is_squashed")  # count where set: older fingerprints stay what they were
 
 
 def load_backbone(
@@ -145,6 +146,7 @@ def feature_fingerprint(spec: BackboneSpec, *, precision: str, runtime: str) -> 
     precision does (cosine above 0.999), and an update should not make a large collection be computed anew.
     """
     facts: dict[str, Any] = {field: getattr(spec, field) for field in _NUMBERS}
+    facts |= {field: value for field in _LATER_NUMBERS if (value := getattr(spec, field))}
     facts |= {"preprocessing": PREPROCESSING_VERSION, "precision": precision, "runtime": runtime}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', spec.name)}-{digest}"

@@ -193,12 +193,12 @@ assert not asked, asked
 def test_openvino_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from covey.errors import InvalidValueError
 
-    monkeypatch.setattr("covey.backbones._efficientnet._runtimes.resolve_device", lambda device: torch.device("cuda"))
-    monkeypatch.setattr("covey.backbones._efficientnet._runtimes.matmul_dtype", lambda device, precision: torch.float32)
+    monkeypatch.setattr("covey.backbones._runtimes._choice.resolve_device", lambda device: torch.device("cuda"))
+    monkeypatch.setattr("covey.backbones._runtimes._choice.matmul_dtype", lambda device, precision: torch.float32)
     with pytest.raises(InvalidValueError, match="on the CPU only"):
         load_backbone(NAMES[0], device="cuda", runtime="openvino")
 
 
 def test_torch_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.backbones._efficientnet._runtimes.find_spec", lambda name: None)
+    monkeypatch.setattr("covey.backbones._runtimes._choice.find_spec", lambda name: None)
     assert load(NAMES[0]).runtime == "torch"

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from covey.backbones._efficientnet._network import architecture, expected_shapes, fold
-from covey.backbones._efficientnet._runtimes import resolve_runtime
+from covey.backbones._efficientnet._eager import TorchNetwork
+from covey.backbones._efficientnet._network import ConvLayer, architecture, expected_shapes, fold
 from covey.backbones._loading import check_pixels, feature_fingerprint, reload_backbone
+from covey.backbones._runtimes import OnnxNetwork, PixelNetwork, Runtime, resolve_runtime
 from covey.backbones._weights import check_shapes, find_weights, read_weights
 from covey.errors import InvalidValueError
 from covey.types import BackboneSpec, ByteArray, FloatArray
@@ -115,9 +116,21 @@ def load_efficientnet_lite(
     check_shapes(state, expected_shapes(convs), spec.name)
     return EfficientNetLite(
         spec,
-        chosen.build([fold(conv, state) for conv in convs], spec),
+        _build_network([fold(conv, state) for conv in convs], spec, chosen),
         (state["_fc.weight"], state["_fc.bias"]),
         precision=chosen.precision,
         runtime=chosen.name,
-        source=(chosen.device, weights),
+        source=(str(chosen.device), weights),
     )
+
+
+def _build_network(layers: list[ConvLayer], spec: BackboneSpec, chosen: Runtime) -> Callable[[ByteArray], FloatArray]:
+    """Make what turns pixels (b, h, w, 3) into features (b, 1280)."""
+    if chosen.name == "openvino":
+        from covey.backbones._efficientnet._openvino import OpenVINONetwork  # noqa: PLC0415 - where it is installed only
+
+        return OpenVINONetwork(layers, spec, precision=chosen.precision)
+    network = TorchNetwork(layers, spec, device=chosen.device, dtype=chosen.dtype)
+    if chosen.name == "onnx":
+        return OnnxNetwork(PixelNetwork(network.module, spec), spec)
+    return network
