@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from covey.errors import InvalidValueError
 from covey.registry import Registry
-from covey.types import Backbone, BackboneSpec, ByteArray
+from covey.types import Backbone, BackboneSpec, ByteArray, TextEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,9 @@ LOADERS = Registry(
         "efficientnet_lite": "covey.backbones._efficientnet:load_efficientnet_lite",
         "color_histogram": "covey.backbones._color_histogram:load_color_histogram",
         "random_patches": "covey.backbones._random_patches:load_random_patches",
+        "transformers": "covey.backbones._transformers:load_transformers",
+        "timm": "covey.backbones._timm:load_timm",
+        "open_clip": "covey.backbones._open_clip:load_open_clip",
     },
 )
 
@@ -44,17 +48,18 @@ def load_backbone(
     Parameters
     ----------
     name : str
-        A name of `BACKBONES`.
+        A name of `BACKBONES`, or the path of a folder in the layout of transformers.
     device : str, default="auto"
         Where the network runs: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``. A backbone without a network computes on
         the CPU whatever is said here.
     weights : Path, optional
-        The weights file, where it is not to be taken from its installed package. It must be the very file that the
-        catalogue names: its hash is checked.
+        The weights file or model folder, where it is not to be found on this machine by name. It must hold the model
+        that the catalogue names; a hash that the catalogue knows is checked.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         ``"auto"`` is bfloat16 where the device has it in hardware.
     runtime : str, default="auto"
-        What runs the network. ``"auto"`` takes the fastest installed one: on the CPU ``"openvino"``, else ``"torch"``.
+        What runs the network: ``"openvino"``, ``"onnx"`` or ``"torch"``. ``"auto"`` takes the fastest installed one: on
+        the CPU OpenVINO, else torch.
 
     Returns
     -------
@@ -72,12 +77,71 @@ def load_backbone(
     MissingExtraError
         If the runtime that was asked for is not installed.
     """
-    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
-
-    spec: BackboneSpec = BACKBONES[name]
+    spec = find_spec(name)
     load = LOADERS[spec.loader]
     backbone: Backbone = load(spec, device=device, weights=weights, precision=precision, runtime=runtime)
     return backbone
+
+
+def find_spec(name: str) -> BackboneSpec:
+    """Describe a backbone by its name, or by the folder that holds it.
+
+    Parameters
+    ----------
+    name : str
+        A name of `BACKBONES`, or a path: whatever has a separator, or is a folder here.
+
+    Returns
+    -------
+    spec : BackboneSpec
+        The catalogue's row, or what the folder says.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is neither.
+    ModelError
+        If the path holds no model that can be used.
+    """
+    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
+
+    is_path = any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~")
+    if is_path or (name not in BACKBONES and Path(name).is_dir()):
+        from covey.backbones._transformers import read_spec  # noqa: PLC0415 - it imports torch
+
+        return read_spec(Path(name).expanduser().resolve())
+    spec: BackboneSpec = BACKBONES[name]
+    return spec
+
+
+def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None = None) -> TextEncoder:
+    """Load a backbone that encodes texts into the space of its image features.
+
+    Parameters
+    ----------
+    name, device, weights
+        As for `load_backbone`.
+
+    Returns
+    -------
+    backbone : TextEncoder
+        It is a `Backbone` too.
+
+    Raises
+    ------
+    InvalidValueError
+        If the backbone knows pictures alone; the message names those that know texts.
+    ModelError, UnknownNameError
+        As for `load_backbone`.
+    """
+    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
+
+    if find_spec(name).has_text:
+        backbone = load_backbone(name, device=device, weights=weights)
+        if isinstance(backbone, TextEncoder):
+            return backbone
+    able = ", ".join(other for other, spec in BACKBONES.items() if spec.has_text)
+    raise InvalidValueError(f"{name} knows pictures alone and cannot encode texts; backbones that can: {able}.")
 
 
 def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module":
