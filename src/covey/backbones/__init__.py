@@ -8,12 +8,16 @@ backbone is loaded.
 from covey.backbones._loading import (
     LOADERS,
     PREPROCESSING_VERSION,
+    export_backbone,
     feature_fingerprint,
     find_spec,
     load_backbone,
     load_text_encoder,
     load_torch_backbone,
+    require_models,
 )
+from covey.backbones._model_files import ModelStatus, model_status, models_folder
+from covey.backbones._taking_in import download_model, take_in_model
 from covey.registry import Registry
 
 BACKBONES = Registry(
@@ -76,9 +80,16 @@ __all__ = [
     "BACKBONES",
     "LOADERS",
     "PREPROCESSING_VERSION",
+    "ModelStatus",
+    "download_model",
+    "export_backbone",
     "feature_fingerprint",
     "find_spec",
     "load_backbone",
     "load_text_encoder",
     "load_torch_backbone",
+    "model_status",
+    "models_folder",
+    "require_models",
+    "take_in_model",
 ]

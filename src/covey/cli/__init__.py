@@ -27,6 +27,7 @@ COMMANDS = Registry(
         "gallery": "covey.cli._gallery:gallery",
         "info": "covey.cli._info:info",
         "list": "covey.cli._list:list_items",
+        "models": "covey.cli._models:models",
         "sample": "covey.cli._sample:sample",
     },
 )

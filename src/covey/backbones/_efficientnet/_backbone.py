@@ -127,7 +127,7 @@ def load_efficientnet_lite(
 def _build_network(layers: list[ConvLayer], spec: BackboneSpec, chosen: Runtime) -> Callable[[ByteArray], FloatArray]:
     """Make what turns pixels (b, h, w, 3) into features (b, 1280)."""
     if chosen.name == "openvino":
-        from covey.backbones._efficientnet._openvino import OpenVINONetwork  # noqa: PLC0415 - where it is installed only
+        from covey.backbones._efficientnet._openvino import OpenVINONetwork
 
         return OpenVINONetwork(layers, spec, precision=chosen.precision)
     network = TorchNetwork(layers, spec, device=chosen.device, dtype=chosen.dtype)

@@ -41,7 +41,7 @@ def build_network(module: nn.Module, spec: BackboneSpec, chosen: Runtime) -> Net
     """
     network = PixelNetwork(module, spec).requires_grad_(False).eval()
     if chosen.name == "openvino":
-        from covey.backbones._runtimes._openvino import compile_network  # noqa: PLC0415 - where it is installed only
+        from covey.backbones._runtimes._openvino import compile_network
 
         return compile_network(network, spec, is_bfloat16=chosen.dtype == torch.bfloat16)
     if chosen.name == "onnx":

@@ -28,9 +28,9 @@ def read_config(folder: Path, where: str) -> Any:
     ModelError
         If it is missing, broken or of a kind that covey cannot use.
     """
-    from transformers import AutoConfig  # noqa: PLC0415 - imported when a model is loaded
+    from transformers import AutoConfig
 
-    from covey.backbones._transformers._modules import quiet  # noqa: PLC0415 - so that reading a folder loads no torch
+    from covey.backbones._transformers._modules import quiet
 
     kind = read_json(folder / "config.json").get("model_type", "none")
     if kind not in ARCHITECTURES and kind in _TOWERS:

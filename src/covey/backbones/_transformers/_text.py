@@ -17,6 +17,7 @@ from covey.errors import ModelError
 from covey.types import BackboneSpec, FloatArray
 
 _BATCH = 64
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 
 
 class TextTower:
@@ -45,17 +46,26 @@ class TextTower:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer  # noqa: PLC0415 - imported when a model is loaded
+        from transformers import AutoTokenizer
 
+        # Without any of these the library makes an empty tokenizer, which knows no word and says nothing.
+        if not any((self._folder / name).is_file() for name in _VOCABULARIES):
+            raise ModelError(self._explain("there is none"))
         with quiet():
             try:
-                return AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+                tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
             except (*LOADING_ERRORS, ImportError, TypeError) as error:
-                raise ModelError(
-                    f"The tokenizer of {self._spec.name} cannot be read from {str(self._folder)!r}: copy "
-                    "tokenizer.json and tokenizer_config.json there too. Pictures can be embedded without it, texts "
-                    "cannot."
-                ) from error
+                raise ModelError(self._explain(str(error).partition("\n")[0])) from error
+        n_known = text_config(self._config).vocab_size
+        if len(tokenizer) > n_known:
+            raise ModelError(self._explain(f"it has {len(tokenizer)} pieces, the text tower knows {n_known}"))
+        return tokenizer
+
+    def _explain(self, reason: str) -> str:
+        return (
+            f"The tokenizer of {self._spec.name} cannot be read from {str(self._folder)!r}: {reason}. Copy "
+            "tokenizer.json and tokenizer_config.json there too; without them pictures can be embedded, texts cannot."
+        )
 
     @cached_property
     def _model(self) -> Any:
