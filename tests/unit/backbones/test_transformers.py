@@ -77,7 +77,15 @@ def test_features_are_those_of_the_library(kind: str, tiny_model: Tiny, pixels: 
 
 
 @needs_openvino
-@pytest.mark.parametrize("kind", ["vit", "vit_mae", "dinov3_vit", "resnet", "siglip"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dinov3_vit",
+        "resnet",
+        "siglip",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "vit_mae", "dinov2")),
+    ],
+)
 def test_openvino_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: ByteArray) -> None:
     plain, fast = load(tiny_model(kind)), load(tiny_model(kind), runtime="openvino")
     expected = plain.encode_images(pixels)
@@ -86,7 +94,9 @@ def test_openvino_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: B
 
 
 @needs_onnx
-@pytest.mark.parametrize("kind", ["vit", "dinov3_vit", "resnet", "clip"])
+@pytest.mark.parametrize(
+    "kind", ["dinov3_vit", "resnet", *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "clip", "siglip"))]
+)
 def test_onnx_runtime_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: ByteArray) -> None:
     plain, other = load(tiny_model(kind)), load(tiny_model(kind), runtime="onnx", precision="auto")
     expected = plain.encode_images(pixels)
@@ -281,6 +291,24 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(
     spoil(folder, how)
     with pytest.raises(ModelError, match=message):
         load(folder)
+
+
+def test_pictures_that_do_not_fit_are_said_at_once(tiny_model: Tiny, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model("vit"), tmp_path / "vit"))
+    told = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    told |= {"crop_size": {"height": 24, "width": 24}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"vit cannot take pictures of \(24, 24\) pixels: .*doesn't match"):
+        load(folder)
+
+
+def test_a_hash_of_the_catalogue_is_held(tiny_model: Tiny) -> None:
+    from covey.backbones._transformers import load_transformers, read_spec
+
+    folder = tiny_model("vit")
+    words = {"device": "cpu", "precision": "float32", "runtime": "torch", "weights": folder}
+    with pytest.raises(ModelError, match=r"is not the vit.* that the catalogue names, or is damaged: its hash is"):
+        load_transformers(replace(read_spec(folder), name="vit", sha256="0" * 64), **words)
 
 
 def test_pickled_weights_are_read_without_being_executed(tiny_model: Tiny, tmp_path: Path, pixels: ByteArray) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from covey.backbones._model_files import check_weights, find_model, hash_model, weight_files
 from covey.backbones._network_backbone import ImageTextBackbone, NetworkBackbone
 from covey.backbones._runtimes import build_network, resolve_runtime
@@ -29,9 +31,10 @@ def load_transformers(
         raise ModelError(f"The weights of {spec.name} cannot be read from {str(path)!r}: no such file or folder.")
     is_folder = path.is_dir() and is_transformers_folder(path)
     module, config = _read_folder(path, spec) if is_folder else _read_file(path, spec)
+    _check_rows(module, spec)
     words: dict[str, Any] = {
         "chosen": chosen,
-        "sha256": hash_model(path),
+        "sha256": _check_hash(path, spec),
         # A folder that has no row is found again by its path.
         "source": (str(path) if spec.weights == "folder" else spec.name, str(chosen.device), weights),
     }
@@ -60,3 +63,26 @@ def _read_file(path: Path, spec: BackboneSpec) -> tuple[PooledModel, Any]:
     (file,) = weight_files(path)
     config = make_config(spec)
     return read_module(spec, config, state=read_checkpoint(file, spec)), config
+
+
+def _check_hash(path: Path, spec: BackboneSpec) -> str:
+    """Return the hash of the model, which must be the row's where that has one."""
+    found = hash_model(path)
+    if spec.sha256 not in ("", found):
+        raise ModelError(
+            f"{str(path)!r} is not the {spec.name} that the catalogue names, or is damaged: its hash is {found}, but "
+            f"it must be {spec.sha256}."
+        )
+    return found
+
+
+@torch.inference_mode()
+def _check_rows(module: PooledModel, spec: BackboneSpec) -> None:
+    """Put one grey picture through, so that a size that does not fit is said here and not in the middle of a night."""
+    try:
+        rows = module(torch.zeros((1, 3, *spec.input_size)))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{spec.name} cannot take pictures of {spec.input_size} pixels: {reason}") from error
+    if rows.shape != (1, spec.n_features):
+        raise ModelError(f"{spec.name} gives rows of {rows.shape[1]} numbers, not of {spec.n_features}.")
