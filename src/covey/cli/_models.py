@@ -51,13 +51,12 @@ def list_models(is_here_only: bool, has_text_only: bool, as_json: bool) -> None:
 @click.argument("name", required=False)
 def model_path(name: str | None) -> None:
     """Print where models are kept, or where NAME is."""
-    from covey.backbones import find_spec, model_status, models_folder
+    from covey.backbones import BACKBONES, model_status, models_folder
 
     if name is None:
         click.echo(models_folder())
         return
-    status = model_status(find_spec(name))
-    click.echo(status.require())
+    click.echo(model_status(BACKBONES[name]).require())
 
 
 @models.command("import")

@@ -106,6 +106,13 @@ def test_the_hubs_cache_is_looked_into_after_the_own_folder(tmp_path: Path) -> N
     assert (model_status(DINO).path, model_status(DINO).words) == (own, "imported")
 
 
+def test_what_a_plug_in_says_of_its_weights_is_its_own_business() -> None:
+    status = model_status(replace(DINO, weights="inside the plug-in"))
+    assert (status.is_here, status.path) == (True, None)
+    status = model_status(replace(DINO, weights="covey-no-such-package==1.0:file.pth"))
+    assert (status.is_here, status.words) == (False, "pip install covey-no-such-package==1.0")
+
+
 def test_half_a_snapshot_does_not_count(tmp_path: Path) -> None:
     (fill_cache(tmp_path / "hub") / "model.safetensors").unlink()
     assert not model_status(DINO).is_here

@@ -335,6 +335,30 @@ def test_pickled_weights_are_read_without_being_executed(tiny_model: Tiny, tmp_p
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [
+        ("vit", "ViTForImageClassification"),
+        ("convnext", "ConvNextForImageClassification"),
+        ("vit_mae", "ViTMAEForPreTraining"),
+        ("resnet", "ResNetForImageClassification"),
+    ],
+)
+def test_a_model_saved_with_its_head_is_read_without_it(
+    kind: str, head: str, tiny_model: Tiny, tmp_path: Path, pixels: ByteArray
+) -> None:
+    """So are most on the hub: their tensors have a prefix, and there are some of the head."""
+    import transformers
+
+    from covey.backbones._transformers._modules import quiet
+
+    folder = Path(shutil.copytree(tiny_model(kind), tmp_path / kind))
+    with quiet():
+        whole = getattr(transformers, head).from_pretrained(folder, local_files_only=True)
+        whole.save_pretrained(folder)
+    assert np.array_equal(load(folder).encode_images(pixels), load(tiny_model(kind)).encode_images(pixels))
+
+
 def test_a_name_refuses_the_folder_of_another_model(tiny_model: Tiny) -> None:
     with pytest.raises(ModelError, match=r"does not hold dino_vits16\.in1k: hidden_size is 32, not 384"):
         load_backbone("dino_vits16.in1k", weights=tiny_model("vit"), device="cpu")
