@@ -82,6 +82,17 @@ def test_a_wrong_folder_is_one_line(tiny_model: Tiny, tmp_path: Path, picture_fo
     assert (result.exit_code, "half downloaded" in result.stderr) == (1, True)
 
 
+def test_the_fast_way_is_compared_with_the_exact_one(tiny_model: Tiny, picture_folder: Path, tmp_path: Path) -> None:
+    words = ["models", "check", str(tiny_model("vit")), str(picture_folder)]
+    found = json.loads(CliRunner().invoke(cli, [*words, "--json", "--images", "10"]).stdout)
+    assert found["n_images"] == 8  # every third of 24
+    assert 0.99 < found["cosine_min"] <= found["cosine_mean"] <= 1.00001
+    assert found["is_close"] == (found["cosine_min"] > 0.999)
+    assert "against torch in float32, 24 pictures" in CliRunner().invoke(cli, words).stdout
+    result = CliRunner().invoke(cli, ["models", "check", str(tiny_model("vit")), str(tiny_model("vit"))])
+    assert (result.exit_code, "None of the 0 pictures" in result.stderr) == (1, True)
+
+
 def test_exporting(tiny_model: Tiny, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     result = CliRunner().invoke(cli, ["models", "export", str(tiny_model("vit")), str(tmp_path / "tiny.onnx")])

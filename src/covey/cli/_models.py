@@ -1,5 +1,6 @@
 """`covey models`: which models there are, which are here, and how the others get here."""
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,33 @@ def download(name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="covey-") as folder:
         path = take_in_model(name, download_model(spec, Path(folder)))
     click.echo(f"{name} is in {_console.shell_path(path)}")
+
+
+@models.command("check")
+@click.argument("name")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--images", "n_images", type=click.IntRange(1), default=64, show_default=True, help="Most to compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(name: str, sources: tuple[Path, ...], n_images: int, as_json: bool) -> None:
+    """Compare the fast way that NAME runs here with exact arithmetic, on pictures of yours.
+
+    Fast is what covey uses by default, bfloat16 where the processor has it; exact is float32. A picture's two rows
+    should have a cosine above 0.999.
+    """
+    from covey.backbones import require_models
+
+    require_models([name])
+    from covey.extract import compare_with_float32
+
+    found = compare_with_float32(name, sources, n_images=n_images)
+    if as_json:
+        echo_json({**dataclasses.asdict(found), "is_close": found.is_close})
+        return
+    click.echo(f"{name} by {found.runtime} in {found.precision}, against torch in float32, {found.n_images} pictures:")
+    click.echo(f"cosine  least {found.cosine_min:.5f}, mean {found.cosine_mean:.5f}")
+    click.echo(f"rate    {found.images_per_s:.1f} against {found.float32_images_per_s:.1f} pictures a second")
+    if not found.is_close:
+        click.echo("The rows differ more than they should: please report it, with the name of the model.")
 
 
 @models.command("export")
