@@ -239,6 +239,9 @@ def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Pa
 
     module = load_torch_backbone(name, weights=weights).requires_grad_(False).eval()
     spec = find_spec(name)
+    fix_input_size = getattr(module, "fix_input_size", None)
+    if fix_input_size is not None:
+        fix_input_size(spec.input_size)
     export_onnx(PixelNetwork(module, spec), spec, path)
     return path
 

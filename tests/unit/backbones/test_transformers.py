@@ -106,6 +106,27 @@ def test_onnx_runtime_gives_the_same_features(kind: str, tiny_model: Tiny, pixel
     assert other.encode_images(pixels[:0]).shape == (0, plain.spec.n_features)
 
 
+@needs_onnx
+@needs_openvino
+@pytest.mark.parametrize("kind", ["dinov2", "dinov2_with_registers"])
+def test_positions_are_interpolated_alike_in_every_runtime(
+    kind: str, tiny_model: Tiny, tmp_path: Path, pixels: ByteArray
+) -> None:
+    """DINOv2 learned at 518 pixels and is given 224; here 32 and 24."""
+    from covey.backbones import export_backbone
+
+    folder = Path(shutil.copytree(tiny_model(kind), tmp_path / kind))
+    told = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    told |= {"crop_size": {"height": 24, "width": 24}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
+    pixels = np.ascontiguousarray(pixels[:, :24, :24])
+    expected = library_rows(folder, kind, pixels)
+    for runtime in ("torch", "openvino", "onnx"):
+        features = load(folder, runtime=runtime).encode_images(pixels)
+        np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
+    assert export_backbone(str(folder), tmp_path / "tiny.onnx").stat().st_size > 1000
+
+
 @needs_bfloat16
 @pytest.mark.parametrize("runtime", ["torch", pytest.param("openvino", marks=needs_openvino)])
 def test_bfloat16_agrees_with_float32(runtime: str, tiny_model: Tiny, pixels: ByteArray) -> None:

@@ -109,9 +109,13 @@ def compile_network(network: PixelNetwork, spec: BackboneSpec, *, is_bfloat16: b
     compiled : CompiledNetwork
         It holds its own copy of the weights.
     """
-    pixels = torch.zeros((GROUP, *spec.input_size, 3), dtype=torch.uint8)
-    # Tracing warns of every Python number that depends on a shape; the shape is fixed here.
+    # One picture, once: the converter's own tracing takes a group of them three times, which for a large network costs
+    # more than some collections. Tracing warns of every Python number that depends on a shape; none but the number of
+    # pictures changes afterwards.
+    picture = torch.zeros((1, *spec.input_size, 3), dtype=torch.uint8)
     with without_telemetry(), torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = ov.convert_model(network, example_input=pixels, input=[ov.PartialShape(list(pixels.shape))])
+        trace: Any = torch.jit.trace
+        traced = trace(network, picture, check_trace=False)
+        model = ov.convert_model(traced, example_input=picture, input=[ov.PartialShape([GROUP, *spec.input_size, 3])])
     return CompiledNetwork(model, spec.n_features, is_bfloat16=is_bfloat16)

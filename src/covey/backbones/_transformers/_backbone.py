@@ -38,6 +38,8 @@ def load_transformers(
         # A folder that has no row is found again by its path.
         "source": (str(path) if spec.weights == "folder" else spec.name, str(chosen.device), weights),
     }
+    if chosen.name != "torch":
+        module.fix_input_size(spec.input_size)
     network = build_network(module, spec, chosen)
     if is_folder and find_architecture(spec.architecture, spec.name).text:
         return ImageTextBackbone(TextTower(path, config, spec, chosen.device), spec, network, **words)

@@ -35,13 +35,27 @@ class PooledModel(nn.Module):
         self._n_prefix_tokens = n_prefix_tokens
         self._is_masked = model.config.model_type == "vit_mae"
 
+    @torch.no_grad()
+    def fix_input_size(self, size: tuple[int, int]) -> None:
+        """Interpolate position embeddings once, for pictures of this height and width alone.
+
+        DINOv2 does it for every picture anew. A compiled or exported graph need not, and ONNX has no such operator.
+        """
+        if self.model.config.model_type not in ("dinov2", "dinov2_with_registers"):
+            return
+        embeddings, patch = self.model.embeddings, self.model.config.patch_size
+        n_patches = (size[0] // patch) * (size[1] // patch)
+        tokens = torch.zeros(1, 1 + n_patches, self.model.config.hidden_size)
+        fixed = embeddings.interpolate_pos_encoding(tokens, *size)
+        embeddings.interpolate_pos_encoding = lambda *_: fixed
+
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Turn normalised pixels (b, 3, h, w) into features (b, n_features)."""
         if not self._is_masked:
             return self._pool(self.model(pixel_values=pixels), self._n_prefix_tokens)
         # A masked autoencoder shuffles patches by noise; this noise leaves them in order, and no mask takes any away.
         n_patches = self.model.embeddings.patch_embeddings.num_patches
-        noise = torch.arange(n_patches, device=pixels.device, dtype=torch.float32).expand(len(pixels), -1)
+        noise = torch.arange(n_patches, device=pixels.device, dtype=torch.float32).expand(pixels.shape[0], -1)
         return self._pool(self.model(pixel_values=pixels, noise=noise), self._n_prefix_tokens)
 
 
