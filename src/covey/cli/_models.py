@@ -31,8 +31,9 @@ def list_models(is_here_only: bool, has_text_only: bool, as_json: bool) -> None:
     from covey.backbones import BACKBONES, model_status
 
     rows = []
-    for name, spec in BACKBONES.items():
-        status = model_status(spec)
+    statuses = {name: model_status(spec) for name, spec in BACKBONES.items()}
+    for name, status in sorted(statuses.items(), key=lambda item: (not item[1].is_here, item[0])):
+        spec = BACKBONES[name]
         if (is_here_only and not status.is_here) or (has_text_only and not spec.has_text):
             continue
         height, width = spec.input_size
