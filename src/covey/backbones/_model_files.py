@@ -18,7 +18,8 @@ from covey.errors import ModelError
 from covey.types import BackboneSpec
 
 _INDEXES: Final = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_WHOLE: Final = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_WHOLE: Final = ("model.safetensors", "pytorch_model.bin")
+_OPEN_CLIP: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 _POINTER: Final = b"version https://git-lfs"
 
@@ -55,7 +56,7 @@ def locate_model(spec: BackboneSpec) -> Path | None:
     own = models_folder() / spec.name
     if own.is_dir():
         return own
-    return _locate_in_cache(rest, spec.revision or "main") if source == "hub" else None
+    return _locate_in_cache(rest, spec) if source == "hub" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,15 @@ def source_address(spec: BackboneSpec) -> str:
     return f"{rest} of the Hugging Face hub" if source == "hub" else rest or spec.weights
 
 
-def weight_files(path: Path) -> list[Path]:
+def weight_files(path: Path, loader: str = "") -> list[Path]:
     """List the files that hold a model's weights.
 
     Parameters
     ----------
     path : Path
         A file, or a folder: safetensors are preferred.
+    loader : str, default=""
+        Of the backbone: OpenCLIP's files lie beside those of the image tower alone.
 
     Returns
     -------
@@ -178,7 +181,8 @@ def weight_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    for name in (_INDEXES[0], _WHOLE[0], _INDEXES[1], *_WHOLE[1:]):
+    usual = (_INDEXES[0], _WHOLE[0], _INDEXES[1], _WHOLE[1])
+    for name in _OPEN_CLIP if loader == "open_clip" else usual:
         file = path / name
         if file.is_file():
             return _indexed_files(file) if name in _INDEXES else [file]
@@ -247,13 +251,15 @@ def _check_safetensors(file: Path, n_bytes: int) -> None:
         raise ModelError(f"{str(file)!r} has {n_bytes} bytes of {n_wanted}: damaged or only half downloaded.")
 
 
-def hash_model(path: Path) -> str:
+def hash_model(path: Path, loader: str = "") -> str:
     """Hash what decides a model's numbers.
 
     Parameters
     ----------
     path : Path
         A file or a folder.
+    loader : str, default=""
+        As for `weight_files`.
 
     Returns
     -------
@@ -261,7 +267,7 @@ def hash_model(path: Path) -> str:
         Of the weights, and of ``config.json`` where there is one; names and dates do not count.
     """
     digests = []
-    for file in [path / "config.json", *weight_files(path)] if path.is_dir() else [path]:
+    for file in [path / "config.json", *weight_files(path, loader)] if path.is_dir() else [path]:
         if file.is_file():
             with file.open("rb") as opened:
                 digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
@@ -279,16 +285,17 @@ def _locate_in_package(weights: str) -> Path | None:
         return None
 
 
-def _locate_in_cache(repository: str, revision: str) -> Path | None:
+def _locate_in_cache(repository: str, spec: BackboneSpec) -> Path | None:
     """Find a whole snapshot in the cache that the hub's own client keeps; the client is not needed."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     folder = cache / f"models--{repository.replace('/', '--')}"
+    revision = spec.revision or "main"
     reference = folder / "refs" / revision
     try:
         commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
         snapshot = folder / "snapshots" / commit
-        weight_files(snapshot)
+        weight_files(snapshot, spec.loader)
     except (OSError, ModelError):
         return None
     return snapshot

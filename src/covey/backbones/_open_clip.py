@@ -30,7 +30,7 @@ def load_open_clip(
     library = require("open_clip", extra="openclip", for_=f"backbone {spec.name!r}")
     chosen = resolve_runtime(spec, device=device, precision=precision, runtime=runtime)
     path = weights or find_model(spec)
-    (file,) = weight_files(path)
+    (file,) = weight_files(path, spec.loader)
     check_weights([file])
     try:
         model = library.create_model(spec.architecture, pretrained=str(file))
@@ -53,6 +53,6 @@ def load_open_clip(
         spec,
         build_network(model.visual, spec, chosen),
         chosen=chosen,
-        sha256=hash_model(path),
+        sha256=hash_model(path, spec.loader),
         source=(spec.name, str(chosen.device), weights),
     )

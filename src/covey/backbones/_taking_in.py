@@ -10,8 +10,9 @@ from covey.backbones._model_files import check_weights, models_folder, source_ad
 from covey.errors import InvalidValueError, ModelError
 from covey.types import BackboneSpec
 
-_KEPT: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
-_KEPT_PICKLED: Final = ("*.json", "*.txt", "*.model", "*.bin")
+_BESIDE: Final = ("*.json", "*.txt", "*.model")
+_WEIGHTS: Final = ("model*.safetensors", "pytorch_model*.bin")
+_OPEN_CLIP_WEIGHTS: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def take_in_model(name: str, source: Path) -> Path:
@@ -70,7 +71,7 @@ def import_model(spec: BackboneSpec, source: Path) -> Path:
         If the files are not whole or cannot be copied.
     """
     check_is_fetched(spec)
-    files = weight_files(source)
+    files = weight_files(source, spec.loader)
     check_weights(files)
     if source.is_dir():
         beside = [file for file in source.iterdir() if file.suffix in (".json", ".txt", ".model") and file.is_file()]
@@ -117,7 +118,7 @@ def download_model(spec: BackboneSpec, folder: Path) -> Path:
     source, _, rest = spec.weights.partition(":")
     try:
         if source == "hub":
-            return _download_from_hub(rest, spec.revision or None, folder)
+            return _download_from_hub(rest, spec, folder)
         from urllib.request import urlopen
 
         target = folder / Path(rest).name
@@ -129,12 +130,14 @@ def download_model(spec: BackboneSpec, folder: Path) -> Path:
     return target
 
 
-def _download_from_hub(repository: str, revision: str | None, folder: Path) -> Path:
+def _download_from_hub(repository: str, spec: BackboneSpec, folder: Path) -> Path:
     """Fetch a repository's safetensors, or its pickled weights where it has no others."""
     import huggingface_hub
 
-    for kept in (_KEPT, _KEPT_PICKLED):
-        huggingface_hub.snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=list(kept))
+    revision = spec.revision or None
+    for weights in _OPEN_CLIP_WEIGHTS if spec.loader == "open_clip" else _WEIGHTS:
+        kept = [*_BESIDE, weights]
+        huggingface_hub.snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=kept)
         if list(folder.glob("*.safetensors")):
             break
     return folder

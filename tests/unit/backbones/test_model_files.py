@@ -150,6 +150,13 @@ def test_safetensors_are_preferred_and_two_strangers_refused(tmp_path: Path) -> 
         assert [file.name for file in weight_files(tmp_path)] == [name]
 
 
+def test_openclips_files_are_not_those_of_the_image_tower(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
+        (tmp_path / name).touch()
+    assert [file.name for file in weight_files(tmp_path)] == ["model.safetensors"]
+    assert [file.name for file in weight_files(tmp_path, "open_clip")] == ["open_clip_model.safetensors"]
+
+
 def tiny_spec(folder: Path):  # type: ignore[no-untyped-def]
     """A row that the tiny model fulfils."""
     from covey.backbones import find_spec
@@ -212,12 +219,12 @@ def test_a_download_asks_for_safetensors_first(tmp_path: Path, monkeypatch: pyte
         repo_id: str, *, revision: str | None, local_dir: Path, allow_patterns: Sequence[str]
     ) -> None:
         asked.append((repo_id, revision, allow_patterns))
-        if "*.bin" in allow_patterns:
+        if "pytorch_model*.bin" in allow_patterns:
             (local_dir / "pytorch_model.bin").touch()
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     assert download_model(replace(DINO, revision="v1"), tmp_path) == tmp_path
-    assert [(name, revision, "*.bin" in patterns) for name, revision, patterns in asked] == [
+    assert [(name, revision, "pytorch_model*.bin" in patterns) for name, revision, patterns in asked] == [
         ("facebook/dino-vits16", "v1", False),
         ("facebook/dino-vits16", "v1", True),
     ]

@@ -59,8 +59,7 @@ CLIP_RESNET50 = replace(
     CLIP_VITB32,
     name="clip_resnet50.openai",
     loader="open_clip",
-    weights="file:https://openaipublic.azureedge.net/clip/models/"
-    "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
+    weights="hub:timm/resnet50_clip.openai",
     n_features=1024,
     pooling="attention",
     architecture="RN50-quickgelu",
