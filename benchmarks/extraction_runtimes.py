@@ -5,8 +5,8 @@ ones. Rounds are interleaved, so that whatever else the machine does meets all o
 time is given beside wall time because it suffers less from other work on the machine: threads / cpu_ms * 1000 is about
 the rate of an idle one.
 
-Recorded in ``extraction_runtimes.csv`` on two cores that other work kept busy (load 5 to 8 for EfficientNet-Lite, 11 for
-the ViT, of 16 photographs in 3 rounds); torch.compile was not measured.
+Recorded in ``extraction_runtimes.csv`` on two cores that other work kept busy: load 5 to 8 for EfficientNet-Lite, 11
+for the ViT (16 photographs, 3 rounds). torch.compile was not measured.
 
     python benchmarks/extraction_runtimes.py FOLDER [--backbone NAME] [--rounds 5] [--compile] [--csv FILE]
 
