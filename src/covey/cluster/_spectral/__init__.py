@@ -9,9 +9,11 @@ from covey.cluster._spectral._estimator import SpectralClustering
 from covey.cluster._spectral._graph import neighbor_affinity
 from covey.cluster._spectral._graph_clusterer import GraphClusterer
 from covey.cluster._spectral._landmarks import SpectralLabels, Spectrum, memberships
+from covey.cluster._spectral._sinkhorn import SinkhornSpectral
 
 __all__ = [
     "GraphClusterer",
+    "SinkhornSpectral",
     "SpectralClustering",
     "SpectralLabels",
     "SpectralPartition",
