@@ -66,6 +66,8 @@ class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
         better; ``n_dimensions``; ``explained_variance``, the share that they keep; ``n_iter``; ``converged``; and
         ``mean_max_probability``, ``median_max_probability``, ``conditional_entropy``, ``kl_to_uniform``,
         ``n_empty_clusters``.
+    n_iter_ : int
+        Steps of the restart that was kept.
     n_features_in_ : int
         Width of a row.
 
@@ -150,6 +152,7 @@ class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
         mixture = self._fit_mixture(reduced)
         self._reduction = reduction
         self._mixture = mixture
+        self.n_iter_ = int(mixture.n_iter_)
         chunks = self._iter_probabilities(X)
         self.labels_, self.probabilities_, diagnostics = collect_predictions(chunks, len(X))
         self.diagnostics_ = {
@@ -157,7 +160,7 @@ class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
             "bic": float(mixture.bic(reduced)),
             "n_dimensions": int(reduction.n_components_),
             "explained_variance": float(np.nan_to_num(reduction.explained_variance_ratio_.sum(), nan=1.0)),
-            "n_iter": int(mixture.n_iter_),
+            "n_iter": self.n_iter_,
             "converged": bool(mixture.converged_),
             **diagnostics,
         }

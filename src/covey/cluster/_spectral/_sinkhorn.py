@@ -63,7 +63,8 @@ class SinkhornSpectral(HeadClusterer):
     -----
     The baseline "SC" of [1]_, appendix D: spectral clustering of the Sinkhorn projection of |X Xᵀ| / γ. Departs from
     the paper: it is of all rows, through landmarks, and not of a batch; rows are centred unless told otherwise; new
-    rows are placed by their membership among the landmarks. O(n m (d + m)) time for m landmarks, O(m²) memory beside `X`.
+    rows are placed by their membership among the landmarks. O(n m (d + m)) time for m landmarks, O(m²) memory beside
+    `X`.
 
     References
     ----------
