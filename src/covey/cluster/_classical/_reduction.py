@@ -23,4 +23,5 @@ def principal_components(rows: NDArray[np.float64], n_dimensions: int | None) ->
     n, d = rows.shape
     n_kept = min(n_dimensions or d, d, n - 1)
     solver = "covariance_eigh" if n >= d else "full"
-    return sklearn.decomposition.PCA(n_kept, svd_solver=solver).fit(rows)
+    with np.errstate(invalid="ignore"):  # the shares of a variance of zero
+        return sklearn.decomposition.PCA(n_kept, svd_solver=solver).fit(rows)

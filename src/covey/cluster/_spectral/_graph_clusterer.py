@@ -59,4 +59,11 @@ class GraphClusterer(VotingClusterer):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        elif (n_found := len(np.unique(self.labels_))) < self.n_clusters:
+            warnings.warn(
+                f"{n_found} clusters were found, fewer than n_clusters={self.n_clusters}: X has equal rows, which get "
+                f"one label, or eigenvectors that do not tell more apart. Ask for at most {n_found}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return self
