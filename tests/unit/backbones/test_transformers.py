@@ -134,6 +134,15 @@ def test_bfloat16_agrees_with_float32(runtime: str, tiny_model: Tiny, pixels: By
     assert cosines(short.encode_images(pixels), full.encode_images(pixels)).min() > 0.999
 
 
+def test_the_way_of_other_devices_gives_the_same_features(tiny_model: Tiny) -> None:
+    """There is no such device here, so it runs on the CPU: chunks, their order, no picture and many."""
+    backbone = load(tiny_model("vit"))
+    pixels = np.random.default_rng(1).integers(0, 256, (150, TINY_SIZE, TINY_SIZE, 3)).astype(np.uint8)
+    found = backbone.network.encode_on_device(pixels)
+    np.testing.assert_allclose(found, backbone.encode_images(pixels), atol=1e-5)
+    assert backbone.network.encode_on_device(pixels[:0]).shape == (0, 32)
+
+
 def test_an_exported_model_takes_any_number_of_pictures(tiny_model: Tiny, tmp_path: Path, pixels: ByteArray) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

@@ -17,6 +17,8 @@ from covey.backbones._runtimes._pixels import PixelNetwork
 from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
+_ON_DEVICE = 64  # pictures at a time on a graphics card
+
 Network: TypeAlias = Callable[[ByteArray], FloatArray]
 """Pixels (b, h, w, 3) uint8 to features (b, n_features) float32."""
 
@@ -63,8 +65,9 @@ class TorchPixels:
 
     Notes
     -----
-    On the CPU, groups of 8 pictures. On another device, what comes at once goes at once: from pinned memory, while the
-    device still computes the batch before. That path has never run where covey is built, which has no such device.
+    On the CPU, groups of 8 pictures. On another device, 64 at a time from pinned memory; nothing waits for a result
+    before all are on their way, so that pictures travel while the device computes. Where covey is built there is no
+    such device: that path has only run on the CPU, in its test.
     """
 
     def __init__(self, network: PixelNetwork, spec: BackboneSpec, chosen: Runtime) -> None:
@@ -86,20 +89,26 @@ class TorchPixels:
     @torch.inference_mode()
     def __call__(self, pixels: ByteArray) -> FloatArray:
         """Turn pixels ``(b, h, w, 3)`` uint8 into features ``(b, n_features)`` float32."""
+        if self._device.type != "cpu":
+            return self.encode_on_device(pixels)
         features = np.empty((len(pixels), self._n_features), dtype=np.float32)
-        is_cpu = self._device.type == "cpu"
-        for rows in iter_chunks(len(pixels), GROUP if is_cpu else max(len(pixels), 1)):
-            batch = np.ascontiguousarray(pixels[rows])
-            tensor = to_tensor(fill_up(batch), self._device) if is_cpu else self._send(batch)
+        for rows in iter_chunks(len(pixels), GROUP):
+            group = to_tensor(fill_up(np.ascontiguousarray(pixels[rows])), self._device)
             with self._precision():
-                features[rows] = to_numpy(self._network(tensor))[: len(batch)]
+                features[rows] = to_numpy(self._network(group))[: rows.stop - rows.start]
         return features
 
-    def _send(self, batch: ByteArray) -> torch.Tensor:
-        tensor = to_tensor(batch, torch.device("cpu"))
-        if self._device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self._device, non_blocking=True)
+    @torch.inference_mode()
+    def encode_on_device(self, pixels: ByteArray) -> FloatArray:
+        """Do the same on a device that computes while the next pictures travel to it."""
+        parts = [torch.empty((0, self._n_features), device=self._device)]
+        for rows in iter_chunks(len(pixels), _ON_DEVICE):
+            batch = to_tensor(np.ascontiguousarray(pixels[rows]), torch.device("cpu"))
+            if self._device.type == "cuda":
+                batch = batch.pin_memory()
+            with self._precision():
+                parts.append(self._network(batch.to(self._device, non_blocking=True)))
+        return np.asarray(to_numpy(torch.cat(parts)), dtype=np.float32)
 
     def _precision(self) -> AbstractContextManager[object]:
         """Let matrix products be rounded, but not what is added up and normalised between them."""
