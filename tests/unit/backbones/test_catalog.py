@@ -59,7 +59,7 @@ SIZES = {
 # One of each architecture by default; the others are as quick, but there are forty.
 QUICK = ("convnext_small.in1k", "dino_resnet50.in1k", "ijepa_vith14.in1k", "mae_vitb16.in1k", "msn_vits16.in1k")
 QUICK += ("dino_vits16.in1k", "dinov2_vits14.lvd142m", "dinov2_reg_vitb14.lvd142m", "dinov3_vits16.lvd1689m")
-QUICK += ("dinov3_convnext_tiny.lvd1689m", "clip_vitb32.openai", "siglip2_so400m14_384.webli")
+QUICK += ("dinov3_convnext_tiny.lvd1689m", "clip_vitb32.openai", "siglip2_vitb16.webli")
 
 
 def test_the_models_of_the_papers_are_there() -> None:

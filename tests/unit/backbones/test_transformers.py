@@ -81,9 +81,7 @@ def test_features_are_those_of_the_library(kind: str, tiny_model: Tiny, pixels: 
     "kind",
     [
         "dinov3_vit",
-        "resnet",
-        "siglip",
-        *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "vit_mae", "dinov2")),
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "vit_mae", "dinov2", "resnet", "siglip")),
     ],
 )
 def test_openvino_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: ByteArray) -> None:
@@ -95,7 +93,7 @@ def test_openvino_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: B
 
 @needs_onnx
 @pytest.mark.parametrize(
-    "kind", ["dinov3_vit", "resnet", *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "clip", "siglip"))]
+    "kind", ["resnet", *(pytest.param(k, marks=pytest.mark.slow) for k in ("vit", "dinov3_vit", "clip", "siglip"))]
 )
 def test_onnx_runtime_gives_the_same_features(kind: str, tiny_model: Tiny, pixels: ByteArray) -> None:
     plain, other = load(tiny_model(kind)), load(tiny_model(kind), runtime="onnx", precision="auto")
@@ -108,7 +106,7 @@ def test_onnx_runtime_gives_the_same_features(kind: str, tiny_model: Tiny, pixel
 
 @needs_onnx
 @needs_openvino
-@pytest.mark.parametrize("kind", ["dinov2", "dinov2_with_registers"])
+@pytest.mark.parametrize("kind", [pytest.param("dinov2", marks=pytest.mark.slow), "dinov2_with_registers"])
 def test_positions_are_interpolated_alike_in_every_runtime(
     kind: str, tiny_model: Tiny, tmp_path: Path, pixels: ByteArray
 ) -> None:
