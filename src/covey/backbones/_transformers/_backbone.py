@@ -62,9 +62,10 @@ def _read_file(path: Path, spec: BackboneSpec) -> tuple[PooledModel, Any]:
         raise ModelError(
             f"{spec.name} has a tokenizer and two towers: give its folder, with config.json, instead of {str(path)!r}."
         )
-    (file,) = weight_files(path)
-    config = make_config(spec)
-    return read_module(spec, config, state=read_checkpoint(file, spec)), config
+    config, state = make_config(spec), {}
+    for file in weight_files(path):
+        state |= read_checkpoint(file, spec)
+    return read_module(spec, config, state=state), config
 
 
 def _check_hash(path: Path, spec: BackboneSpec) -> str:
