@@ -3,9 +3,9 @@
     python benchmarks/classical.py --sets imagenette moco50 --methods spectral ensc linear-probe --seeds 5
 
 Methods are written as for heads.py; ``linear-probe`` and ``knn-probe`` learn from the labels of the rows to fit. Lines
-are appended to classical.csv beside this file, and a run that is there is not repeated. A method that draws nothing is run
-once. Each set and method has a process of its own, so that peak memory is that of the fit: what it adds to the process
-with the rows loaded.
+are appended to classical.csv beside this file, and a run that is there is not repeated. A method that draws nothing is
+run once. Each set and method has a process of its own, so that peak memory is that of the fit: what it adds to the
+process with the rows loaded.
 """
 
 import argparse
