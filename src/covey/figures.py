@@ -15,6 +15,7 @@ from covey.types import NOISE, FloatArray, IntArray
 __all__ = ["CosineBlocks", "Spectra", "cosine_blocks", "singular_values", "structure_figures"]
 
 _CHUNK_ROWS = 8192
+_ROWS_OF_SPECTRA = 5000  # that a run's summary looks at: a second's work at a thousand features
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,15 @@ def cosine_blocks(Z: Any, labels: Any, *, max_rows: int = 240, random_state: Any
     return CosineBlocks(np.clip(np.abs(unit @ unit.T), 0, 1), rows, labels[rows])
 
 
-def singular_values(Z: Any, labels: Any, *, n_values: int = 64, max_clusters: int | None = None) -> Spectra:
+def singular_values(
+    Z: Any,
+    labels: Any,
+    *,
+    n_values: int = 64,
+    max_clusters: int | None = None,
+    max_rows: int | None = None,
+    random_state: Any = 0,
+) -> Spectra:
     """Measure how many directions all rows use, and those of each cluster.
 
     Parameters
@@ -110,6 +119,10 @@ def singular_values(Z: Any, labels: Any, *, n_values: int = 64, max_clusters: in
         How many singular values of each, at most d.
     max_clusters : int or None, default=None
         Most clusters, the largest first; None: all.
+    max_rows : int or None, default=None
+        Most rows to look at: drawn from all rows, so that a cluster has its share. None: all.
+    random_state : int, RandomState, Generator or None, default=0
+        Decides which rows, if there are more.
 
     Returns
     -------
@@ -127,8 +140,12 @@ def singular_values(Z: Any, labels: Any, *, n_values: int = 64, max_clusters: in
     fewer: O(n d²) time, O(d²) memory.
     """
     Z, labels = _check(Z, labels)
-    if n_values < 1 or (max_clusters is not None and max_clusters < 1):
-        raise ValueError(f"n_values is {n_values} and max_clusters {max_clusters}; both must be at least 1.")
+    for name, value in {"n_values": n_values, "max_clusters": max_clusters, "max_rows": max_rows}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1.")
+    if max_rows is not None and max_rows < len(Z):
+        drawn = np.random.default_rng(draw_seed(random_state)).choice(len(Z), max_rows, replace=False)
+        Z, labels = Z[drawn], labels[drawn]
     unit = l2_normalize(Z)
     clusters = _by_size(labels)[:max_clusters]
     by_cluster = {int(label): _spectrum(unit[labels == label], n_values) for label in clusters}
@@ -136,7 +153,7 @@ def singular_values(Z: Any, labels: Any, *, n_values: int = 64, max_clusters: in
 
 
 def structure_figures(
-    Z: Any, labels: Any, *, max_rows: int = 120, n_values: int = 32, max_clusters: int = 12
+    Z: Any, labels: Any, *, max_rows: int = 80, n_values: int = 32, max_clusters: int = 12
 ) -> dict[str, Any]:
     """Summarise both figures in plain data, small enough to be kept with a run.
 
@@ -146,7 +163,7 @@ def structure_figures(
         Features or a representation.
     labels : array-like of shape (n,), dtype int64
         Clusters; at least one row is in one.
-    max_rows, n_values, max_clusters : int, default=120, 32, 12
+    max_rows, n_values, max_clusters : int, default=80, 32, 12
         As `cosine_blocks` and `singular_values` have them.
 
     Returns
@@ -156,7 +173,9 @@ def structure_figures(
         ``labels`` of these rows; ``spectrum``; ``cluster_spectra``, pairs of a cluster and its list; ``n_features``.
     """
     blocks = cosine_blocks(Z, labels, max_rows=max_rows)
-    spectra = singular_values(Z, labels, n_values=n_values, max_clusters=max_clusters)
+    spectra = singular_values(
+        Z, labels, n_values=n_values, max_clusters=max_clusters, max_rows=_ROWS_OF_SPECTRA, random_state=0
+    )
     return {
         "cosines": np.round(255 * blocks.cosines).astype(np.uint8).tobytes().hex(),
         "labels": blocks.labels.tolist(),

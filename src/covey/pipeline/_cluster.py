@@ -28,10 +28,12 @@ from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
     check_output,
+    finds_number_itself,
     fit_estimator,
     make_estimator,
     scan_sources,
 )
+from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult, select_n_clusters
 from covey.store import Ledger, write_skipped, write_tables
 from covey.types import Features, Progress
@@ -151,7 +153,7 @@ def cluster_folder(
     # What can be wrong with the words is said before a picture is read.
     resolve_device(device)
     make = partial(make_estimator, method, random_state=random_state, device=device, preset=preset, params=params)
-    make(n_clusters or 2)
+    finds_number = finds_number_itself(make(n_clusters or 2), n_clusters)
     check_views(n_views, method)
     check_engine(extract_options)
     models = load_backbones(backbone, device=device)
@@ -166,7 +168,7 @@ def cluster_folder(
         check_n_clusters(n_clusters, len(features.ids))
         selection = None
         with _timed(seconds, "choose"):
-            if n_clusters is None and len(features.ids) >= MIN_IMAGES_TO_CHOOSE:
+            if n_clusters is None and not finds_number and len(features.ids) >= MIN_IMAGES_TO_CHOOSE:
                 selection = select_n_clusters(
                     features.X, k_min=k_min, k_max=k_max, random_state=random_state, progress=progress
                 )
@@ -177,6 +179,7 @@ def cluster_folder(
         told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
         info = {**told, **describe_run(selection, extract, seconds)}
         partition = make_partition(features, estimator, method=method, info=info)
+        partition = with_structure(partition, features, estimator)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
         tables = write_tables(project, partition_id)
