@@ -24,7 +24,7 @@ from feature_sets import NAMES, load_set
 TABLE = Path(__file__).with_suffix(".csv")
 COLUMNS = ["set", "n", "d", "method", "seconds", "mean_code_size", "n_uncertified", "violation", "checked_violation"]
 COLUMNS += ["peak_gib", "n_threads"]
-ENSC = {"gamma": 10.0, "tau": 0.9, "tol": 1e-3, "n_candidates": 100}
+ENSC = {"gamma": 10.0, "tau": 0.9, "tol": 1e-3, "n_candidates": 50}
 OMP = {"n_nonzero": 10, "tol": 1e-6}
 
 
