@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from covey.registry import Registry
 
 if TYPE_CHECKING:
-    from covey.selection._algorithm import CodingLengthCurve, coding_length_curve
+    from covey.selection._curve import CodingLengthCurve, coding_length_curve
     from covey.selection._consensus import Granularity
     from covey.selection._criteria import CandidateScore
     from covey.selection._result import NClustersResult
@@ -46,11 +46,11 @@ CRITERIA = Registry(
 
 _HOMES = {
     "CandidateScore": "_criteria",
-    "CodingLengthCurve": "_algorithm",
+    "CodingLengthCurve": "_curve",
     "Granularity": "_consensus",
     "NClustersResult": "_result",
     "Sample": "_sample",
-    "coding_length_curve": "_algorithm",
+    "coding_length_curve": "_curve",
     "default_candidates": "_select",
     "select_n_clusters": "_select",
 }
