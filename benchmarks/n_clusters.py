@@ -4,8 +4,8 @@
     python benchmarks/n_clusters.py cpp [SET ...]        algorithm 1 on a trained CPP
     python benchmarks/n_clusters.py speed                the partitions at once against one fit after the other
 
-Rows are appended to n_clusters.csv, n_clusters_cpp.csv and n_clusters_speed.csv. The number of classes is written beside
-the answers and takes no part in them. All rows of a set are used; of CIFAR-10 the 20,000 training images.
+Rows are appended to n_clusters.csv, n_clusters_cpp.csv and n_clusters_speed.csv. The number of classes is written
+beside the answers and takes no part in them. All rows of a set are used; of CIFAR-10 the 20,000 training images.
 """
 
 import csv
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from feature_sets import load_set
 
 SEEDS = range(5)

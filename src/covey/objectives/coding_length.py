@@ -85,7 +85,7 @@ def coding_length(Z: Tensor, labels: Tensor, *, eps_squared: float = 0.1, has_me
     --------
     >>> together = coding_length(torch.eye(2), torch.tensor([0, 0]), eps_squared=0.5)
     >>> apart = coding_length(torch.eye(2), torch.tensor([0, 1]), eps_squared=0.5)
-    >>> round(together.total, 3), round(apart.rows, 3), round(apart.labels, 3)  # 4 log 3 / 2 · 2; 3 log 5 / 2 · 2; 2 log 2
+    >>> round(together.total, 3), round(apart.rows, 3), round(apart.labels, 3)  # 4 log 3, 3 log 5 and 2 log 2
     (4.394, 4.828, 1.386)
     """
     if Z.ndim != 2 or labels.shape != Z.shape[:1] or 0 in Z.shape:
@@ -163,7 +163,7 @@ def gaussian_code_lengths(
     log_dets = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(dim=1) - d * math.log(noise)
     constants = log_dets + noise * inverses.diagonal(dim1=1, dim2=2).sum(dim=1) - d  # (k,)
     lengths = Z.new_empty(len(Z))
-    for label in labels.unique().tolist():
+    for label in torch.nonzero(torch.bincount(labels))[:, 0].tolist():
         chosen = labels == label
         off = Z[chosen] - means[label]
         lengths[chosen] = (constants[label] + ((off @ inverses[label]) * off).sum(dim=1)) / 2
@@ -180,6 +180,7 @@ def _log_det(Z: Tensor, gain: float) -> float:
 
 def _factorize(matrices: Tensor) -> Tensor:
     """Return the Cholesky factors of symmetric matrices (..., d, d)."""
+    factors: Tensor
     factors, info = torch.linalg.cholesky_ex(matrices)
     if bool(info.any()) or not bool(factors.isfinite().all()):
         raise ConvergenceError(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from covey.registry import Registry
 
 if TYPE_CHECKING:
-    from covey.selection._curve import CodingLengthCurve, coding_length_curve
     from covey.selection._consensus import Granularity
     from covey.selection._criteria import CandidateScore
+    from covey.selection._curve import CodingLengthCurve, coding_length_curve
     from covey.selection._result import NClustersResult
-    from covey.selection._sample import Sample
+    from covey.selection._sample import Sample, is_constant
     from covey.selection._select import default_candidates, select_n_clusters
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "CRITERIA",
     "Sample",
     "default_candidates",
+    "is_constant",
 ]
 
 CRITERIA = Registry(
@@ -52,6 +53,7 @@ _HOMES = {
     "Sample": "_sample",
     "coding_length_curve": "_curve",
     "default_candidates": "_select",
+    "is_constant": "_sample",
     "select_n_clusters": "_select",
 }
 

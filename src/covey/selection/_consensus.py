@@ -1,6 +1,6 @@
 """One number from criteria that disagree: each votes in each subsample, and the median of the votes is taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy.signal import find_peaks, peak_prominences
 from covey.selection import CRITERIA
 from covey.selection._criteria import CandidateScore
 from covey.selection._sample import Sample
+from covey.types import IntArray
 
 VOTERS = ("silhouette", "stability", "coding_length", "held_out_coding_length", "eigengap")
 """Each looks at something else: distances, repetition, description, prediction, connection."""
@@ -111,23 +112,20 @@ def find_granularities(evidence: Mapping[str, Sequence[CandidateScore]], suggest
     peaks = {name: _peaks(evidence[name]) for name in VOTERS}
     backers = tuple(name for name in VOTERS if suggested in votes(evidence[name]))
     found = [Granularity("suggested", suggested, backers)]
-    sides = {"coarse": lambda k: k * APART <= suggested, "fine": lambda k: k >= suggested * APART}
-    for name, is_there in sides.items():
-        heights: dict[int, float] = {}
-        for own in peaks.values():
-            for k, height in own.items():
-                if is_there(k):
-                    heights[k] = max(height, heights.get(k, 0.0))
-        support = {
-            k: tuple(voter for voter in VOTERS if any(_is_near(k, peak) for peak in peaks[voter])) for k in heights
-        }
+    beyond: dict[str, Callable[[int], bool]] = {
+        "coarse": lambda k: k * APART <= suggested,
+        "fine": lambda k: k >= suggested * APART,
+    }
+    for side, is_beyond in beyond.items():
+        heights = _highest(peaks.values(), is_beyond)
+        support = {k: tuple(name for name in VOTERS if any(_is_near(k, peak) for peak in peaks[name])) for k in heights}
         if heights:
             best = max(heights, key=lambda k: (len(support[k]), heights[k]))
-            found.append(Granularity(name, best, support[best]))
+            found.append(Granularity(side, best, support[best]))
     return tuple(sorted(found, key=lambda granularity: granularity.n_clusters))
 
 
-def _depth(ballots: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", k: int) -> float:
+def _depth(ballots: IntArray, k: int) -> float:
     return float(min((ballots <= k).mean(), (ballots >= k).mean()))
 
 
@@ -139,6 +137,16 @@ def _peaks(curve: Sequence[CandidateScore]) -> dict[int, float]:
     return {
         curve[place].n_clusters: float(height) for place, height in zip(places, heights, strict=True) if height >= 1
     }
+
+
+def _highest(peaks: Iterable[Mapping[int, float]], is_wanted: Callable[[int], bool]) -> dict[int, float]:
+    """Return the wanted numbers at which a curve has a peak, with the height of the highest."""
+    heights: dict[int, float] = {}
+    for own in peaks:
+        for k, height in own.items():
+            if is_wanted(k):
+                heights[k] = max(height, heights.get(k, 0.0))
+    return heights
 
 
 def _is_near(k: int, other: int) -> bool:

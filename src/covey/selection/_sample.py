@@ -27,6 +27,7 @@ SHARE = 0.8
 """Of the sample, in each subsample: two of them share about two thirds of all rows."""
 N_REPEATS = 7
 _N_INIT = 3
+_ROUNDING = 1e-12  # of squares: deviations of a millionth
 _PAIRED_ROWS = 2000
 """Of the sample, for what compares every row with every other."""
 
@@ -106,7 +107,7 @@ class Sample:
         """Euclidean distances between the paired rows."""
         X = self.X[self.paired_rows].astype(np.float64)
         squares = np.einsum("nd,nd->n", X, X)
-        distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0)).astype(np.float32)
+        distances: FloatArray = np.sqrt(np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0)).astype(np.float32)
         np.fill_diagonal(distances, 0)
         return distances
 
@@ -164,6 +165,26 @@ def reduce_rows(X: FloatArray, metric: str, seed: int) -> FloatArray:
     if X.shape[1] <= n_components:
         return X
     return np.ascontiguousarray(PCA(n_components, random_state=seed).fit_transform(X), dtype=np.float32)
+
+
+def is_constant(X: FloatArray, metric: str = "cosine") -> bool:
+    """Say whether rows are all equal, up to the rounding of float32.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), dtype float32
+        Rows.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Whether they are scaled to unit length first.
+
+    Returns
+    -------
+    is_constant : bool
+        Then they are one cluster, and there is no number to choose.
+    """
+    X = l2_normalize(X) if metric == "cosine" else X
+    spread = X.var(axis=0, dtype=np.float64).sum()
+    return bool(spread <= _ROUNDING * np.square(X, dtype=np.float64).sum(axis=1).mean())
 
 
 def count_distinct(X: FloatArray, enough: int) -> int:

@@ -13,7 +13,7 @@ from covey.selection import CRITERIA
 from covey.selection._consensus import VOTERS, find_granularities, middle_half, votes
 from covey.selection._criteria import CandidateScore
 from covey.selection._result import NClustersResult, best_of
-from covey.selection._sample import Sample, count_distinct, draw_rows, reduce_rows
+from covey.selection._sample import Sample, count_distinct, draw_rows, is_constant, reduce_rows
 from covey.selection._words import explain
 from covey.types import FloatArray, Progress
 
@@ -127,14 +127,15 @@ def select_n_clusters(
         raise InvalidValueError(f"X has {len(X)} rows; a number of clusters can be chosen from 3 rows on.")
     if metric not in _METRICS:
         raise InvalidValueError(f"Unknown metric {metric!r}; use one of {', '.join(_METRICS)}.")
+    if is_constant(X, metric):
+        raise InvalidValueError(
+            f"All {len(X)} rows of X are equal or differ by rounding alone: they are one cluster, and there is no "
+            "number to choose."
+        )
     CRITERIA[criterion]  # an unknown one is said before anything is computed
     grid = _grid(X, k_min, k_max) if candidates is None else _check_candidates(candidates, len(X))
     seed = draw_seed(random_state)
     reduced = reduce_rows(draw_rows(X, max(grid), seed), metric, seed)
-    if count_distinct(reduced, 2) < 2:
-        raise InvalidValueError(
-            f"All {len(X)} rows of X are equal: they are one cluster, and there is nothing to choose."
-        )
     sample = Sample(reduced, clusterer, seed)
     _try(sample, grid, progress, 0)
     if candidates is None:

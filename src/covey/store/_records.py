@@ -163,8 +163,9 @@ class ProjectSummary:
 
 
 class TablePaths(NamedTuple):
-    """Where the tables of a partition were written."""
+    """Where the tables of a partition were written; `evidence` is None if its number of clusters was asked for."""
 
     assignments: Path
     clusters: Path
     skipped: Path
+    evidence: Path | None = None
