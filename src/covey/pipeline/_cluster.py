@@ -34,7 +34,7 @@ from covey.pipeline._stages import (
     scan_sources,
 )
 from covey.selection import NClustersResult
-from covey.store import Ledger, write_skipped, write_tables
+from covey.store import Ledger, write_evidence, write_skipped, write_tables
 from covey.types import Features, Progress
 
 
@@ -177,7 +177,9 @@ def cluster_folder(
         partition = make_partition(features, estimator, method=method, info=info)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
-        tables = write_tables(project, partition_id)
+        tables = [*write_tables(project, partition_id)]
+        if selection is not None:
+            tables.append(write_evidence(project.run_folder(partition_id), selection.to_dict()))
         return RunResult(
             project=project.root,
             partition_id=partition_id,
@@ -187,7 +189,7 @@ def cluster_folder(
             extract=extract,
             backbones=tuple(model.spec.name for model in models),
             n_views=n_views,
-            tables=tuple(table for table in tables if table is not None),
+            tables=tuple(tables),
             seconds=seconds,
         )
 

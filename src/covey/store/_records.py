@@ -163,9 +163,8 @@ class ProjectSummary:
 
 
 class TablePaths(NamedTuple):
-    """Where the tables of a partition were written; `evidence` is None if its number of clusters was asked for."""
+    """Where the tables of a partition were written."""
 
     assignments: Path
     clusters: Path
     skipped: Path
-    evidence: Path | None = None

@@ -14,9 +14,9 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
     largest first, of ``id``, ``name``, ``candidates`` (list of ``name`` and ``score``, best first; the score is null
     where the namer gave none), ``size``, ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none),
     ``representatives`` and ``borderline`` (paths).
-``runs/<name>/k.json``
-    Where the run chose its number of clusters: ``format`` = ``covey-k``, ``version`` = 1, ``covey_version``, and the
-    evidence, as `covey.selection.NClustersResult.to_dict` gives it.
+``runs/<name>/k.json``, ``k.json``
+    The evidence of a run that chose its number of clusters, and that of the project: ``format`` = ``covey-k``,
+    ``version`` = 1, ``covey_version``, and what `covey.selection.NClustersResult.to_dict` gives.
 ``skipped.csv``
     ``index,filename,error_code,filesize,message``, fastdup's header: one row for each path that was left out.
 """
@@ -68,9 +68,7 @@ def write_tables(project: Project, partition_id: int) -> TablePaths:
     with disk_errors(f"The table {str(clusters)!r}"), written_whole(clusters) as temporary:
         content = _describe(project, partition_id, paths)
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    selection = project.partition_info(partition_id).info.get("selection")
-    evidence = write_evidence(folder, selection) if selection else None
-    return TablePaths(assignments, clusters, write_skipped(project), evidence)
+    return TablePaths(assignments, clusters, write_skipped(project))
 
 
 def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
