@@ -27,7 +27,7 @@ _MEANINGS = {
     "conditional_entropy": "in nats: how unsure the predictions are; the lowest β from which on it stays low is taken",
     "marginal_entropy": "in nats: how evenly the clusters are used; the logarithm of their number would be perfectly",
     "silhouette_stability": "silhouette and stability at once, one multiplied by the other",
-    "consensus": "how central a number lies among the votes of all criteria: the middle one of all votes has the most",
+    "consensus": "how central a number lies among the votes of five criteria: the median of all votes has the most",
     "coding_length": "how short the features and the groups can be written down, in nats a picture, below zero",
     "held_out_coding_length": "the same for pictures that the groups have not seen, which punishes learning by heart",
     "eigengap": "how suddenly the graph of nearest neighbours falls apart behind this number of parts",
@@ -192,7 +192,7 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
 
 def words_for(name: str) -> str:
     """Write the name of a score for a person."""
-    return readable(name).replace("_", " × " if name == "silhouette_stability" else " ")
+    return readable(name).replace("held_out", "held-out").replace("_", " × " if name == "silhouette_stability" else " ")
 
 
 def meaning_of(name: str) -> str:

@@ -10,9 +10,8 @@ from covey.gallery._urls import readable
 
 __all__ = ["Choice", "HowManyPage", "Option", "Votes", "build_how_many", "build_votes", "has_votes"]
 
-ROW_HEIGHT = 34
-LABELS_WIDTH = 200
-"""Room on the left of the drawing for the names of the criteria."""
+ROW_HEIGHT = 48  # the name, and below it the line
+MARGIN = 20
 
 
 class Choice(NamedTuple):
@@ -59,7 +58,7 @@ class Votes:
     band: tuple[float, float]
     width: int
     height: int
-    left: int = LABELS_WIDTH
+    left: int = MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def build_votes(
     """
 
     def place(number: float) -> float:
-        return across(number, candidates, LABELS_WIDTH)
+        return across(number, candidates, MARGIN)
 
     rows = []
     for row, name in enumerate(sorted(choices, key=lambda name: name != criterion)):

@@ -116,8 +116,8 @@ def _count(number: int) -> str:
 
 
 def _score(value: float) -> str:
-    """Write a score with two digits."""
-    return f"{value:.2f}"
+    """Write a score with two digits, and nothing as 0.00 on whichever side it lies."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _percent(share: float) -> str:

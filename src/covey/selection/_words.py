@@ -28,14 +28,14 @@ def explain(
 
 def words(criterion: str) -> str:
     """Write a criterion's name for a person."""
-    return criterion.replace("_", " x " if criterion == "silhouette_stability" else " ")
+    return criterion.replace("held_out", "held-out").replace("_", " x " if criterion == "silhouette_stability" else " ")
 
 
 def _doubt(
     best: CandidateScore, curve: Sequence[CandidateScore], plausible: Sequence[int], interval: tuple[int, int]
 ) -> str:
-    half = f"{interval[0]} to {interval[1]}" if interval[0] < interval[1] else str(interval[0])
-    doubt = f"Half of the votes lie at {half}."
+    half = f"lie from {interval[0]} to {interval[1]}" if interval[0] < interval[1] else f"are for {interval[0]}"
+    doubt = f"At least half of the votes {half}."
     if 2 * len(plausible) > len(curve) > 2:
         return f"{doubt} The curve is flat: {len(plausible)} numbers from {plausible[0]} to {plausible[-1]} do as well."
     if best.n_clusters == curve[-1].n_clusters and len(curve) > 1:

@@ -19,6 +19,7 @@ from covey.selection import (
     select_n_clusters,
 )
 from covey.selection._consensus import VOTERS, middle_half, votes
+from covey.selection._words import words
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def test_every_criterion_has_the_whole_curve(result: NClustersResult) -> None:
 
 def test_the_reason_names_the_number_and_the_doubt(result: NClustersResult) -> None:
     assert result.why.startswith("6 clusters are the median of the votes of 5 criteria, of 10 numbers tried from 2 to ")
-    assert "Half of the votes lie at 6." in result.why
-    assert "Each by itself: silhouette 6, stability 2, coding length 6, held out coding length 6" in result.why
+    assert "At least half of the votes are for 6." in result.why
+    assert "Each by itself: silhouette 6, stability 2, coding length 6, held-out coding length 6" in result.why
 
 
 def test_evidence_is_plain_data_with_each_criterion_by_its_name(result: NClustersResult) -> None:
@@ -75,7 +76,7 @@ def test_one_criterion_may_decide_alone(blobs: np.ndarray, criterion: str) -> No
     assert result.n_clusters == best.n_clusters
     assert list(result.plausible) == [row.n_clusters for row in result.curve if row.score >= best.score - best.spread]
     assert result.interval == middle_half(votes(result.curve))
-    assert result.why.startswith(f"{best.n_clusters} clusters have the best {criterion.partition('_')[0]}")
+    assert result.why.startswith(f"{best.n_clusters} clusters have the best {words(criterion)} (")
 
 
 def test_same_seed_same_result_and_no_global_generator(blobs: np.ndarray, result: NClustersResult) -> None:
