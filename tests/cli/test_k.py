@@ -87,6 +87,17 @@ def test_auto_finds_the_same_and_keeps_it_with_the_run(project: Path, picture_fo
         assert str(folder / "k.json") in made["tables"]
 
 
+def test_features_of_several_backbones_are_joined_as_in_the_run(picture_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "joined.covey"
+    models = ("-m", "color_histogram", "-m", "random_patches")
+    made = json.loads(
+        run("cluster", picture_folder, "-o", folder, "--json", "--no-gallery", "--no-normalize-parts", *models).stdout
+    )
+    alone = json.loads(run("k", folder, "--json").stdout)
+    assert alone["backbones"] == ["color_histogram", "random_patches"]
+    assert alone["scores"] == made["selection"]["scores"]
+
+
 def test_the_range_and_the_criterion_may_be_given(project: Path) -> None:
     told = json.loads(run("k", project, "--json", "--k-min", 4, "--k-max", 6, "--criterion", "silhouette").stdout)
     assert told["candidates"] == [4, 5, 6]

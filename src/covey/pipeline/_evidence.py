@@ -89,7 +89,8 @@ def weigh_project(
     root : Path
         The project folder, with features.
     backbone : str or sequence of str, optional
-        Whose features; those of the latest partition if not given, or the default before the first.
+        Whose features, joined as in the latest partition; those of this partition if not given, or the default before
+        the first.
     criterion : str, default="consensus"
         What decides, a name in `covey.selection.CRITERIA`.
     k_min, k_max : int, optional
@@ -117,9 +118,10 @@ def weigh_project(
         If the backbone or the criterion is not registered.
     """
     with Project.open(root) as project, project.lock():
-        models = load_backbones(backbone or _latest_backbones(project), device=device)
+        latest, normalize_parts = _latest_features(project)
+        models = load_backbones(backbone or latest, device=device)
         _check_features(project, models)
-        features = load_features(project, models)
+        features = load_features(project, models, normalize_parts=normalize_parts)
         result = select_n_clusters(
             features.X, k_min=k_min, k_max=k_max, criterion=criterion, random_state=random_state, progress=progress
         )
@@ -129,9 +131,12 @@ def weigh_project(
         return ProjectEvidence(result, write_evidence(root, {**moment, **facts, **result.to_dict()}), names)
 
 
-def _latest_backbones(project: Project) -> Sequence[str]:
+def _latest_features(project: Project) -> tuple[Sequence[str], bool]:
+    """Return the backbones of the latest run, and whether the features of each were scaled before they were joined."""
     partitions = project.partitions()
-    return (partitions[-1].backbones if partitions else ()) or (defaults.BACKBONE,)
+    if not partitions or not partitions[-1].backbones:
+        return [defaults.BACKBONE], True
+    return partitions[-1].backbones, bool(partitions[-1].info.get("normalize_parts", True))
 
 
 def _check_features(project: Project, backbones: Sequence[Backbone]) -> None:
