@@ -62,7 +62,7 @@ def _read_file(path: Path, spec: BackboneSpec) -> tuple[PooledModel, Any]:
         raise ModelError(
             f"{spec.name} has a tokenizer and two towers: give its folder, with config.json, instead of {str(path)!r}."
         )
-    config, state = make_config(spec), {}
+    config, state = make_config(spec), dict[str, torch.Tensor]()
     for file in weight_files(path):
         state |= read_checkpoint(file, spec)
     return read_module(spec, config, state=state), config
