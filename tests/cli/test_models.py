@@ -49,9 +49,9 @@ def test_where_models_are(tmp_path: Path) -> None:
         assert message in result.stderr
 
 
-def test_taking_in_and_using_a_model(
-    tiny_model: Tiny, tmp_path: Path, picture_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def tiny_row(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Enter the tiny model into the catalogue as ``tiny.vit``, to be fetched from a hub; return its folder."""
     folder = tiny_model("vit")
     row = replace(find_spec(str(folder)), name="tiny.vit", weights="hub:nobody/tiny", sha256="")
     monkeypatch.setattr(BACKBONES, "_targets", {**BACKBONES._resolve_targets(), "tiny.vit": "nowhere:TINY"})
@@ -59,6 +59,28 @@ def test_taking_in_and_using_a_model(
     monkeypatch.setattr(
         type(BACKBONES), "__getitem__", lambda self, name: row if name == "tiny.vit" else get(self, name)
     )
+    return folder
+
+
+def test_downloading_a_model(tiny_row: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(repository: str, *, revision: None, local_dir: Path, allow_patterns: list[str]) -> None:
+        assert repository == "nobody/tiny"
+        shutil.copytree(tiny_row, local_dir, dirs_exist_ok=True)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    result = CliRunner().invoke(cli, ["models", "download", "tiny.vit"])
+    assert result.exit_code == 0
+    assert "nobody/tiny" in result.stderr
+    assert (tmp_path / "models" / "tiny.vit" / "model.safetensors").is_file()
+    assert CliRunner().invoke(cli, ["models", "path", "tiny.vit"]).stdout.strip() == str(
+        tmp_path / "models" / "tiny.vit"
+    )
+    result = CliRunner().invoke(cli, ["models", "download", "color_histogram"])
+    assert (result.exit_code, "needs no download" in result.stderr) == (1, True)
+
+
+def test_taking_in_and_using_a_model(tiny_row: Path, tmp_path: Path, picture_folder: Path) -> None:
+    folder = tiny_row
     words = ["embed", str(picture_folder), "-o", str(tmp_path / "p.covey"), "--json", "--no-progress"]
     missing = CliRunner().invoke(cli, [*words, "-m", "tiny.vit"])
     assert (missing.exit_code, "covey models import tiny.vit PATH" in missing.stderr) == (1, True)
