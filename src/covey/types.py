@@ -223,12 +223,13 @@ class Partition:
 
 
 class ClusterName(NamedTuple):
-    """The words for one cluster; `score` lies in [0, 1]."""
+    """The words for one cluster; scores lie in [0, 1], those of the runners-up are as many as these, or none."""
 
     label: int
     name: str
     score: float
     runners_up: tuple[str, ...] = ()
+    runner_up_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
