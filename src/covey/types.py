@@ -209,6 +209,8 @@ class Partition:
         Its parameters, JSON-compatible.
     info : mapping
         What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+    representation : ndarray of shape (n, d), dtype float32, or None
+        What a trained head made of the features, for search; None where the method makes none.
     """
 
     ids: tuple[str, ...]
@@ -220,6 +222,7 @@ class Partition:
     method: str
     params: Mapping[str, Any]
     info: Mapping[str, Any] = field(default_factory=dict)
+    representation: FloatArray | None = None
 
 
 class ClusterName(NamedTuple):
