@@ -181,7 +181,7 @@ def name_from_captions(
     phrases = {tuple(_words_of(word)): place for place, word in reversed(list(enumerate(vocabulary)))}
     longest = max((len(phrase) for phrase in phrases), default=0)
     rows, columns = [], []
-    for row, caption in zip(places, (captions[i] for i in np.flatnonzero(labels != NOISE)), strict=True):
+    for row, caption in zip(places, (captions[i] for i in np.flatnonzero(labels != NOISE).tolist()), strict=True):
         found = {phrases[phrase] for phrase in _phrases_of(caption, longest) if phrase in phrases}
         rows += [row] * len(found)
         columns += sorted(found)
@@ -211,18 +211,15 @@ def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
     if max_images < 1:
         raise ValueError(f"max_images is {max_images}; it must be at least 1.")
     order = np.argsort(labels, kind="stable")
-    bounds = np.flatnonzero(np.diff(labels[order], prepend=labels[order][:1] - 1, append=labels[order][-1:] + 1))
     picked = [np.empty(0, dtype=np.int64)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-        if labels[order[start]] != NOISE:
-            size = stop - start
-            picked.append(order[start + np.linspace(0, size - 1, min(size, max_images)).astype(np.int64)])
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        if len(members) and labels[members[0]] != NOISE:
+            places = np.linspace(0, len(members) - 1, min(len(members), max_images)).astype(np.int64)
+            picked.append(members[places])
     return np.sort(np.concatenate(picked))
 
 
-def _count_votes(
-    unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int
-) -> _Votes:
+def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int) -> _Votes:
     """Sum each image's probabilities for its likeliest words, cluster by cluster, and divide by the cluster's size."""
     values, places = np.unique(labels, return_inverse=True)
     n_votes = min(max(n_votes, 1), len(words))
@@ -271,7 +268,7 @@ def _choose_names(
             label=label,
             name=name,
             score=float(found.scores[place]) if name else 0.0,
-            runners_up=tuple(vocabulary[found.words[i]] for i in rest),
+            runners_up=tuple(vocabulary[int(found.words[i])] for i in rest),
             runner_up_scores=tuple(float(found.scores[i]) for i in rest),
         )
     return [names[row] for row in range(len(candidates))]
@@ -287,10 +284,8 @@ def _rank_words(shares: csr_array, row: int, rivals: IntArray) -> _Candidates:
     return _Candidates(words[order].astype(np.int64), np.minimum(scores[order], 1.0).astype(np.float32))
 
 
-def _free_words(
-    found: _Candidates, vocabulary: Sequence[str], taken: set[str], threshold: float
-) -> tuple[int, str]:
-    """Return the place among the candidates and the words that no cluster has: a free word, or the best with a number."""
+def _free_words(found: _Candidates, vocabulary: Sequence[str], taken: set[str], threshold: float) -> tuple[int, str]:
+    """Return the place of a word that no cluster has and that word, or of the best one and it with a number."""
     for place, (word, score) in enumerate(zip(found.words, found.scores, strict=True)):
         if score < max(threshold, _WORTH_IT * found.scores[0]):
             break

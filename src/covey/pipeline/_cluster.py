@@ -24,6 +24,7 @@ from covey.pipeline._embed import (
     load_backbones,
     load_features,
 )
+from covey.pipeline._names import NamingReport, try_to_name
 from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
@@ -63,6 +64,10 @@ class RunResult:
         Views of each image that the method got.
     tables : tuple of Path
         The files written for other programs.
+    naming : NamingReport or None
+        What named the clusters; None if nothing did.
+    naming_reason : str
+        Why not, if names were wanted.
     seconds : mapping of str to float
         Wall time of each stage.
     """
@@ -77,6 +82,8 @@ class RunResult:
     n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
+    naming: NamingReport | None = None
+    naming_reason: str = ""
 
 
 def cluster_folder(
@@ -94,6 +101,7 @@ def cluster_folder(
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
     device: str = "auto",
+    has_names: bool = True,
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -128,6 +136,9 @@ def cluster_folder(
         Seed of everything else that draws.
     device : str, default="auto"
         Where networks run.
+    has_names : bool, default=True
+        Name the clusters with covey's own vocabulary where the backbone can compare pictures with words; see
+        `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
     progress : Progress, optional
@@ -179,6 +190,10 @@ def cluster_folder(
         partition = make_partition(features, estimator, method=method, info=info)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
+        naming, reason = None, ""
+        if has_names:
+            with _timed(seconds, "name"):
+                naming, reason = try_to_name(project, partition_id, device=device, progress=progress)
         tables = write_tables(project, partition_id)
         return RunResult(
             project=project.root,
@@ -191,6 +206,8 @@ def cluster_folder(
             n_views=n_views,
             tables=tuple(tables),
             seconds=seconds,
+            naming=naming,
+            naming_reason=reason,
         )
 
 

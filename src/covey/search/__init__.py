@@ -83,8 +83,8 @@ def search_rows(
 
 def check_queries(queries: Any, X: FloatArray) -> FloatArray:
     """Return queries as a matrix in the rows' space; `ValueError` if they are not."""
-    queries = np.asarray(queries)
-    queries = check_features(queries[None] if queries.ndim == 1 else queries, name="queries")
-    if X.ndim != 2 or queries.shape[1] != X.shape[1]:
-        raise ValueError(f"queries has shape {queries.shape}, the rows have shape {X.shape}; widths must be equal.")
-    return queries
+    array = np.asarray(queries)
+    checked = check_features(array[None] if array.ndim == 1 else array, name="queries")
+    if X.ndim != 2 or checked.shape[1] != X.shape[1]:
+        raise ValueError(f"queries has shape {checked.shape}, the rows have shape {X.shape}; widths must be equal.")
+    return checked

@@ -70,7 +70,9 @@ class ExactSearch:
             part = self._X[block] if rows is None else self._X[chosen[block]]
             scores = unit @ l2_normalize(np.asarray(part, dtype=np.float32)).T
             if not np.isfinite(scores).all():
-                raise ValueError(f"Rows {block.start} to {block.stop} hold NaN or infinity; mend them or leave them out.")
+                raise ValueError(
+                    f"Rows {block.start} to {block.stop} hold NaN or infinity; mend them or leave them out."
+                )
             found = [_merge(hits, line, chosen[block], n_hits) for hits, line in zip(found, scores, strict=True)]
         return [Hits(hits.rows, np.clip(hits.scores, -1, 1)) for hits in found]
 

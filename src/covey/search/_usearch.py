@@ -26,8 +26,8 @@ class USearch:
 
     Notes
     -----
-    Malkov and Yashunin 2018, arXiv:1603.09320, with 32 links a row and lists of 200; vectors are kept in half precision,
-    scores are computed again from the rows. It may miss rows: `measure_recall` says how many.
+    Malkov and Yashunin 2018, arXiv:1603.09320, with 32 links a row and lists of 200; vectors are kept in half
+    precision, scores are computed again from the rows. It may miss rows: `measure_recall` says how many.
     """
 
     def __init__(self, X: FloatArray, *, index: bytes | None = None) -> None:

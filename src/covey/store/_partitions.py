@@ -238,7 +238,8 @@ def _insert_partition(
 
 def _insert_clusters(connection: sqlite3.Connection, partition_id: int, clusters: Iterable[ClusterSummary]) -> None:
     connection.executemany(
-        "INSERT INTO clusters (partition, label, name, name_score, runners_up, runner_up_scores, size, mean_confidence, "
+        "INSERT INTO clusters (partition, label, name, name_score, runners_up, runner_up_scores, size, "
+        "mean_confidence, "
         "cohesion, nearest_label, representatives, borderline) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
@@ -285,9 +286,8 @@ def _members(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]], ro
 
 def _info(row: Sequence[Any]) -> PartitionInfo:
     number, name, created_at, method, params, info, *rest, naming = row
-    return PartitionInfo(
-        number, name, created_at, method, json.loads(params), json.loads(info), *rest, naming=json.loads(naming)
-    )
+    values = [number, name, created_at, method, json.loads(params), json.loads(info), *rest, json.loads(naming)]
+    return PartitionInfo(*values)
 
 
 def _summary(row: Sequence[Any]) -> ClusterSummary:

@@ -11,9 +11,10 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
 ``runs/<name>/clusters.json``
     ``format`` = ``covey-clusters``, ``version`` = 1, ``covey_version``, ``created_at``, ``run``, ``method``,
     ``params``, ``info``, ``naming`` (what named the clusters; empty if nothing did), ``fingerprint``, ``n_images``,
-    ``n_clusters``, ``image_root``, and ``clusters``: a list, largest first, of ``id``, ``name``, ``candidates`` (list of ``name`` and ``score``, best first; the score is null
-    where the namer gave none), ``size``, ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none),
-    ``representatives`` and ``borderline`` (paths).
+    ``n_clusters``, ``image_root``, and ``clusters``: a list, largest first, of ``id``, ``name``, ``candidates`` (list
+    of ``name`` and ``score``, best first; the score is null where the namer gave none), ``size``,
+    ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none), ``representatives`` and ``borderline``
+    (paths).
 ``skipped.csv``
     ``index,filename,error_code,filesize,message``, fastdup's header: one row for each path that was left out.
 """

@@ -2,8 +2,8 @@
 
 Start reading at `TextSpace`, in which pictures and texts can be compared. A backbone with a text tower is one
 (`tower_space`); for one without, `bridge_space` joins the classifier that comes with its weights with a sentence
-embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe pictures. Nothing heavy is imported
-before it is used.
+embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe pictures. Nothing heavy is
+imported before it is used.
 """
 
 from importlib import import_module
@@ -53,7 +53,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-
 
     for module, names in _HOMES.items():
         if name in names:

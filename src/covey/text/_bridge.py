@@ -8,6 +8,7 @@ the mean of the directions of the classes whose words are like it. Nothing is tr
 import hashlib
 import io
 import pickle
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
@@ -103,7 +104,7 @@ class ClassifierBridge:
         self.text_temperature = text_temperature
         self._embedder = embedder
 
-    def encode_texts(self, texts: list[str] | tuple[str, ...]) -> FloatArray:
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Turn texts into directions among the features.
 
         Parameters

