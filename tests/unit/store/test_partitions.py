@@ -295,9 +295,7 @@ project.add_partition(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-@pytest.mark.parametrize(
-    "step", ["_insert_partition", "_insert_clusters", "_insert_assignments", "_write_matrix"]
-)
+@pytest.mark.parametrize("step", ["_insert_partition", "_insert_clusters", "_insert_assignments", "_write_matrix"])
 def test_a_killed_process_leaves_the_earlier_partitions(
     project: Project, make_partition: Make, scan: Callable[..., None], run_python: Callable[..., object], step: str
 ) -> None:
