@@ -32,8 +32,8 @@ TABLE = Path(__file__).with_suffix(".csv")
 COLUMNS = ("part", "set", "setting", "seed", "score", "value")
 Line = tuple[str, str, str, int, str, float]
 
-# What a person would accept as the name of a class, beside its own: other words for it and the kind one level up, as far
-# as the vocabulary has them. Written before the first run, for scores alone.
+# What a person would accept as the name of a class, beside its own: other words for it and the kind one level up, as
+# far as the vocabulary has them. Written before the first run, for scores alone.
 ACCEPTED = {
     "imagenette": {
         "n01440764": {"tench", "fish", "carp", "catfish"},

@@ -7,8 +7,8 @@ from covey.errors import MissingExtraError
 from covey.search import SEARCH_ENGINES, ExactSearch, search_recall
 
 
-@pytest.fixture(scope="module")
-def X() -> np.ndarray:
+@pytest.fixture(scope="module", name="X")
+def _rows() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(500, 16)).astype(np.float32)
 
 

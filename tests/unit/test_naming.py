@@ -76,7 +76,8 @@ def test_a_number_does_not_collide_with_a_word(space: np.ndarray, rng: np.random
     X = images_of(space, rng, {"cat": 1}, {"cat": 1}, {"dog": 1})
     names = [name.name for name in name_clusters(X, np.repeat([0, 1, 2], 20), words, space)]
     assert len(set(names)) == 3
-    assert "cat (2)" in names and "cat (3)" in names
+    assert "cat (2)" in names
+    assert "cat (3)" in names
 
 
 def test_below_the_threshold_there_is_no_name_but_runners_up(space: np.ndarray, rng: np.random.Generator) -> None:
@@ -94,7 +95,8 @@ def test_ties_go_to_the_first_word_and_nothing_hangs_on_row_order(space: np.ndar
     labels = np.repeat([0, 1], 20)
     words = ["kitten", *WORDS]
     names = name_clusters(X, labels, words, twins)
-    assert names[0].name == "kitten" and names[0].runners_up[0] == "cat"
+    assert names[0].name == "kitten"
+    assert names[0].runners_up[0] == "cat"
     order = rng.permutation(len(X))
     again = name_clusters(X[order], labels[order], words, twins)
     assert [name.name for name in again] == [name.name for name in names]
@@ -166,7 +168,8 @@ def test_a_sample_is_spread_over_every_cluster() -> None:
     rows = sample_rows(labels, max_images=10)
     assert (np.diff(rows) > 0).all()
     assert np.bincount(labels[rows]).tolist() == [10, 3, 1]
-    assert rows[0] == 0 and rows[9] == 99
+    assert rows[0] == 0
+    assert rows[9] == 99
     assert sample_rows(np.full(4, NOISE)).tolist() == []
     with pytest.raises(ValueError, match="max_images is 0"):
         sample_rows(labels, 0)

@@ -27,7 +27,7 @@ SPEC = BackboneSpec(
 
 
 class ColourWords:
-    """Features are a picture's mean colour, those of a text the colours that it names, and a fourth says that it names none."""
+    """Features are a picture's mean colour, those of a text the colours it names; a fourth says that it names none."""
 
     spec = SPEC
     fingerprint = "colour_words-1"

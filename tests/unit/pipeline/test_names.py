@@ -34,8 +34,10 @@ def test_a_run_is_named_by_default(coloured_project: MakeProject) -> None:
         naming = project.partition_info().naming
     assert all(not name.name.startswith("Cluster") and 0 < name.score <= 1 for name in names)
     assert len({name.name for name in names}) == 3
-    assert naming["source"] == "the text tower of colour_words" and not naming["is_bridge"]
-    assert naming["n_words"] >= 3000 and naming["template"] == "a photo of a {}"
+    assert naming["source"] == "the text tower of colour_words"
+    assert not naming["is_bridge"]
+    assert naming["n_words"] >= 3000
+    assert naming["template"] == "a photo of a {}"
 
 
 def test_own_words_and_what_they_leave_alone(coloured_project: MakeProject) -> None:
@@ -49,7 +51,8 @@ def test_own_words_and_what_they_leave_alone(coloured_project: MakeProject) -> N
         after = project.partition(1)
         np.testing.assert_array_equal(before.labels, after.labels)
         np.testing.assert_array_equal(before.confidence, after.confidence)
-        assert before.ids == after.ids and before.info == after.info
+        assert before.ids == after.ids
+        assert before.info == after.info
 
 
 def test_tables_and_gallery_say_the_names(coloured_project: MakeProject, tmp_path: Path) -> None:
@@ -63,7 +66,8 @@ def test_tables_and_gallery_say_the_names(coloured_project: MakeProject, tmp_pat
     assert told["naming"]["vocabulary"] == "a list of colours"
     for cluster in told["clusters"]:
         scores = [candidate["score"] for candidate in cluster["candidates"]]
-        assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+        assert len(scores) == 3
+        assert scores == sorted(scores, reverse=True)
     assert "<h2>red</h2>" in page.read_text(encoding="utf-8")
     shown = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "gallery" / "clusters").glob("*.html"))
     assert "or: " in shown
@@ -83,9 +87,11 @@ def test_folder_names_are_a_vocabulary(coloured_project: MakeProject, picture_fo
 
 
 def test_without_folders_there_is_no_vocabulary(coloured_project: MakeProject) -> None:
-    with Project.open(coloured_project(has_names=False)) as project:
-        with pytest.raises(InvalidValueError, match="names of the folders holds no word"):
-            folder_vocabulary(project)
+    with (
+        Project.open(coloured_project(has_names=False)) as project,
+        pytest.raises(InvalidValueError, match="names of the folders holds no word"),
+    ):
+        folder_vocabulary(project)
 
 
 def test_a_threshold_that_nothing_reaches_leaves_numbers(coloured_project: MakeProject) -> None:
@@ -129,8 +135,10 @@ def test_a_failure_to_name_does_not_end_a_run(
 
     monkeypatch.setattr("covey.pipeline._names.name_clusters", broken)
     result = cluster_folder([picture_folder], tmp_path / "q.covey", n_clusters=3, backbone="colour_words")
-    assert result.naming is None and result.naming_reason == "naming failed (IndexError: a bug)"
-    assert result.n_clusters == 3 and all(table.is_file() for table in result.tables)
+    assert result.naming is None
+    assert result.naming_reason == "naming failed (IndexError: a bug)"
+    assert result.n_clusters == 3
+    assert all(table.is_file() for table in result.tables)
 
 
 def test_wrong_requests_are_told(coloured_project: MakeProject) -> None:

@@ -9,8 +9,8 @@ from covey.errors import MissingExtraError, UnknownNameError
 from covey.search import SEARCH_ENGINES, ExactSearch, Hits, cluster_center, search_recall, search_rows
 
 
-@pytest.fixture(scope="module")
-def X() -> np.ndarray:
+@pytest.fixture(scope="module", name="X")
+def _rows() -> np.ndarray:
     return np.random.default_rng(1).normal(size=(400, 24)).astype(np.float32)
 
 

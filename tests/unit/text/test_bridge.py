@@ -64,7 +64,7 @@ def test_the_classifier_of_the_installed_weights() -> None:
 
 
 def test_weights_that_cannot_be_used_are_told() -> None:
-    with pytest.raises(ModelError, match="not the weights file of efficientnet_lite0.in1k, or is damaged"):
+    with pytest.raises(ModelError, match=r"not the weights file of efficientnet_lite0\.in1k, or is damaged"):
         read_classifier(replace(LITE0, sha256="0" * 64))
     with pytest.raises(ModelError, match=r"comes with the package no-such-package==1"):
         read_classifier(replace(LITE0, weights="no-such-package==1:file.pth"))
@@ -117,7 +117,7 @@ def test_damaged_embedders_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read from"):
         load_text_embedder(folder=tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"half a file")
-    with pytest.raises(ModelError, match="11 bytes.* or is damaged"):
+    with pytest.raises(ModelError, match=r"11 bytes.* or is damaged"):
         load_text_embedder(folder=tmp_path)
 
 

@@ -41,7 +41,9 @@ def test_the_own_list_is_not_made_from_class_names() -> None:
 def test_the_bridge_has_a_phrase_for_each_class() -> None:
     words = imagenet_words()
     assert len(words) == len(set(words)) == 1000
-    assert words[0] == "tench fish" and words[207] == "golden retriever dog" and words[999] == "toilet paper"
+    assert words[0] == "tench fish"
+    assert words[207] == "golden retriever dog"
+    assert words[999] == "toilet paper"
 
 
 def test_a_file_of_any_script_with_comments_and_repeats(tmp_path: Path) -> None:
