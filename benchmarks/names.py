@@ -1,6 +1,6 @@
 """Names for clusters, search by text and by picture: what the bridge and the representations are worth.
 
-    python benchmarks/names.py rule names retrieval flickr engines --seeds 5
+    python benchmarks/names.py rule names retrieval-imagenette retrieval-cifar10 flickr engines --seeds 5
 
 Lines are appended to names.csv beside this file (part, set, setting, seed, score, value); a line that is there is not
 made again. `rule` chooses the bridge's constants without a picture and without a label of any set; the other parts only
@@ -12,6 +12,7 @@ import csv
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,24 +143,30 @@ def measure_names(seed: int) -> Iterator[Line]:
                     yield "names", pictures, f"{kind}, {title}", seed, "top-5", float(np.mean(any_of_five))
 
 
-def measure_retrieval(seed: int) -> Iterator[Line]:
+def measure_retrieval(name: str, seed: int) -> Iterator[Line]:
     """Search the fitted rows by held-out rows of known class, in features and in what methods make of them."""
-    for name in ("imagenette", "cifar10"):
-        data = load_set(name)
-        n_clusters = len(np.unique(data.y))
-        spaces = {"features": (data.X, data.X_test)}
-        for kind in (SCP, CPP):
-            method = kind(n_clusters=n_clusters, random_state=seed).fit(data.X)
-            spaces[f"{kind.__name__}.transform"] = (method.transform(data.X), method.transform(data.X_test))
-        for space, (rows, queries) in spaces.items():
-            if space == "features" and seed:
-                continue  # nothing is drawn
-            hits = ExactSearch(rows).search(queries, 64)
-            for k in (10, 64):
-                found = np.stack([data.y[hit.rows[:k]] for hit in hits])
-                scores = retrieval_scores(found, data.y_test, data.y)
-                yield "retrieval", name, space, seed, f"precision@{k}", scores.precision
-                yield "retrieval", name, space, seed, f"worst class precision@{k}", float(scores.class_precision.min())
+    data = load_set(name)
+    n_clusters = len(np.unique(data.y))
+    spaces = {"features": (data.X, data.X_test)}
+    for kind in (SCP, CPP):
+        method = kind(n_clusters=n_clusters, random_state=seed).fit(data.X)
+        spaces[f"{kind.__name__}.transform"] = (method.transform(data.X), method.transform(data.X_test))
+    for space, (rows, queries) in spaces.items():
+        if space == "features" and seed:
+            continue  # nothing is drawn
+        hits = ExactSearch(rows).search(queries, 64)
+        for k in (10, 64):
+            found = np.stack([data.y[hit.rows[:k]] for hit in hits])
+            scores = retrieval_scores(found, data.y_test, data.y)
+            yield f"retrieval-{name}", name, space, seed, f"precision@{k}", scores.precision
+            yield (
+                f"retrieval-{name}",
+                name,
+                space,
+                seed,
+                f"worst class precision@{k}",
+                float(scores.class_precision.min()),
+            )
 
 
 def measure_flickr(_: int) -> Iterator[Line]:
@@ -222,7 +229,8 @@ def measure_engines(_: int) -> Iterator[Line]:
 PARTS = {
     "rule": (measure_rule, 1),
     "names": (measure_names, None),
-    "retrieval": (measure_retrieval, None),
+    "retrieval-imagenette": (partial(measure_retrieval, "imagenette"), None),
+    "retrieval-cifar10": (partial(measure_retrieval, "cifar10"), None),
     "flickr": (measure_flickr, 1),
     "engines": (measure_engines, 1),
 }

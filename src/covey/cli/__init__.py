@@ -27,9 +27,9 @@ COMMANDS = Registry(
         "gallery": "covey.cli._gallery:gallery",
         "info": "covey.cli._info:info",
         "list": "covey.cli._list:list_items",
-        "name": "covey.cli._name:name",
+        "name": "covey.cli._words:name",
         "sample": "covey.cli._sample:sample",
-        "search": "covey.cli._search:search",
+        "search": "covey.cli._words:search",
     },
 )
 

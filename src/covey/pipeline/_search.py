@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,15 @@ class SearchResult:
     is_bridge: bool
     engine: str
     recall: float
+
+
+class _Run(NamedTuple):
+    """Where is searched."""
+
+    project: Project
+    info: PartitionInfo
+    partition: Partition
+    device: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,36 +175,36 @@ def search_project(
         If the engine is not registered.
     """
     _check_query(image, text, cluster, space)
-    if min_score is not None and not -1 <= min_score <= 1:
-        raise InvalidValueError(f"The least score is {min_score}; a cosine lies in [-1, 1].")
-    if n_hits < 1:
-        raise InvalidValueError(f"{n_hits} hits were asked for; it must be at least 1.")
-    SEARCH_ENGINES[engine]
+    _check_limits(n_hits, min_score, engine)
     info = project.partition_info(partition_id)
-    partition = project.partition(info.id)
+    run = _Run(project, info, project.partition(info.id), device)
     names = {summary.label: summary.name.name for summary in project.clusters(info.id)}
     for label in (cluster, within):
         if label is not None and label not in names:
             raise ProjectError(f"Run {info.name!r} has no cluster {label}; it has 0 to {max(names, default=0)}.")
     if text is not None:
-        question = _ask_text(project, info, partition, text, device)
+        question = _ask_text(run, text)
+    elif image is not None:
+        question = _ask_picture(run, _run_rows(run, space), image, space)
     else:
-        question = _ask_rows(project, info, partition, space, image=image, cluster=cluster, device=device)
-    rows = None if within is None else np.flatnonzero(partition.labels == within)
+        rows = _run_rows(run, space)
+        question = _Question(rows, cluster_center(rows, run.partition.labels, cluster or 0), space)
+    only = None if within is None else np.flatnonzero(run.partition.labels == within)
     n_wanted = n_hits + (question.own is not None)
-    if engine == "exact" or rows is not None or text is not None:
-        found, engine, recall = search_rows(question.rows, question.vector, n_hits=n_wanted, rows=rows)[0], "exact", 1.0
+    if engine == "exact" or only is not None or text is not None:
+        found, engine, recall = search_rows(question.rows, question.vector, n_hits=n_wanted, rows=only)[0], "exact", 1.0
     else:
-        found, recall = _search_index(project, info, question, engine, n_wanted)
-    paths = project.paths()
-    hits = [
-        SearchHit(paths[image_id][0], score, label, names.get(label, ""), image_id)
-        for image_id, score, label in _answers(found, partition, question.own, min_score)
-        if image_id in paths
-    ]
-    n_searched = len(partition.ids) if rows is None else len(rows)
+        found, recall = _search_index(run, question, engine, n_wanted)
     return SearchResult(
-        tuple(hits[:n_hits]), n_searched, question.space, question.source, question.is_bridge, engine, recall
+        hits=tuple(_answers(run, found if min_score is None else found.at_least(min_score), question.own, names))[
+            :n_hits
+        ],
+        n_searched=len(run.partition.ids) if only is None else len(only),
+        space=question.space,
+        source=question.source,
+        is_bridge=question.is_bridge,
+        engine=engine,
+        recall=recall,
     )
 
 
@@ -210,46 +219,45 @@ def _check_query(image: Path | None, text: str | None, cluster: int | None, spac
         raise InvalidValueError("Words can be compared with features only; leave out the space.")
 
 
-def _ask_text(project: Project, info: PartitionInfo, partition: Partition, text: str, device: str) -> _Question:
-    space, X = find_text_space(project, info, partition.ids, device=device)
+def _check_limits(n_hits: int, min_score: float | None, engine: str) -> None:
+    if n_hits < 1:
+        raise InvalidValueError(f"{n_hits} hits were asked for; it must be at least 1.")
+    if min_score is not None and not -1 <= min_score <= 1:
+        raise InvalidValueError(f"The least score is {min_score}; a cosine lies in [-1, 1].")
+    SEARCH_ENGINES[engine]  # an unknown one says so
+
+
+def _ask_text(run: _Run, text: str) -> _Question:
+    space, X = find_text_space(run.project, run.info, run.partition.ids, device=run.device)
     rows = _PlacedRows(X, space.place_images)
     return _Question(rows, space.place_texts([" ".join(text.split())])[0], "texts", space.source, space.is_bridge)
 
 
-def _ask_rows(
-    project: Project,
-    info: PartitionInfo,
-    partition: Partition,
-    space: str,
-    *,
-    image: Path | None,
-    cluster: int | None,
-    device: str,
-) -> _Question:
-    """Turn a picture or a cluster into a vector of the space."""
+def _run_rows(run: _Run, space: str) -> FloatArray:
+    """Return the rows of a run in features or in what its method made of them."""
     if space == "features":
-        rows = load_run_features(project, info, partition.ids)
-    elif partition.representation is not None:
-        rows = partition.representation
-    else:
+        return load_run_features(run.project, run.info, run.partition.ids)
+    if run.partition.representation is None:
         raise ProjectError(
-            f"Run {info.name!r} keeps no representation: {info.method} makes none, or it was too large. Methods "
-            "that make "
-            "one: cpp, scp."
+            f"Run {run.info.name!r} keeps no representation: {run.info.method} makes none, or it was too large. "
+            "Methods "
+            "that make one: cpp, scp."
         )
-    if image is None:
-        return _Question(rows, cluster_center(rows, partition.labels, cluster or 0), space)
+    return run.partition.representation
+
+
+def _ask_picture(run: _Run, rows: FloatArray, image: Path, space: str) -> _Question:
     record = _scan_one(image)
-    if record.id in partition.ids:
-        own = partition.ids.index(record.id)
+    if record.id in run.partition.ids:
+        own = run.partition.ids.index(record.id)
         return _Question(rows, np.asarray(rows[own]), space, own=own)
     if space != "features":
         raise InvalidValueError(
-            f"{str(image)!r} is not among the pictures of run {info.name!r}, and a representation is kept for "
-            "those alone; "
-            "search in the features."
+            f"{str(image)!r} is not among the pictures of run {run.info.name!r}, and a representation is kept "
+            "for those "
+            "alone; search in the features."
         )
-    return _Question(rows, _embed_one(info, record, device), space)
+    return _Question(rows, _embed_one(run.info, record, run.device), space)
 
 
 def _scan_one(image: Path) -> ImageRecord:
@@ -282,35 +290,29 @@ def _embed_one(info: PartitionInfo, record: ImageRecord, device: str) -> FloatAr
         return np.array(concatenate_features(found, normalize=is_scaled(info)).X[0])
 
 
-def _search_index(
-    project: Project, info: PartitionInfo, question: _Question, engine: str, n_hits: int
-) -> tuple[Hits, float]:
-    """Search with an engine whose index is kept in the project, and built if it is not there."""
+def _search_index(run: _Run, question: _Question, engine: str, n_hits: int) -> tuple[Hits, float]:
+    """Search with an engine whose index is kept in the run's folder, and built if it is not there."""
     kind = SEARCH_ENGINES[engine]
-    folder = project.run_folder(info.id)
+    folder = run.project.run_folder(run.info.id)
     path, told = folder / f"{question.space}.{engine}", folder / f"{question.space}.{engine}.json"
-    digest = hashlib.sha256(f"{info.fingerprint} {question.rows.shape}".encode()).hexdigest()
-    known: dict[str, Any] = {}
-    if path.exists() and told.exists():
-        known = json.loads(told.read_text(encoding="utf-8"))
+    known = json.loads(told.read_text(encoding="utf-8")) if path.exists() and told.exists() else {}
+    digest = hashlib.sha256(f"{run.info.fingerprint} {question.rows.shape}".encode()).hexdigest()
     if known.get("rows") == digest:
         searcher = kind.from_bytes(question.rows, path.read_bytes())
     else:
         searcher = kind(question.rows)
         known = {"rows": digest, "recall": searcher.measure_recall(n_hits)}
         folder.mkdir(parents=True, exist_ok=True)
+        told.unlink(missing_ok=True)  # without it, an index that is half written is not used
         path.write_bytes(searcher.to_bytes())
         told.write_text(json.dumps(known), encoding="utf-8")
     return searcher.search(np.asarray(question.vector, dtype=np.float32)[None], n_hits)[0], float(known["recall"])
 
 
-def _answers(
-    found: Hits, partition: Partition, own: int | None, min_score: float | None
-) -> Sequence[tuple[str, float, int]]:
-    """Return id, score and cluster of the hits, without the row that asked."""
-    kept = found if min_score is None else found.at_least(min_score)
-    return [
-        (partition.ids[row], float(score), int(partition.labels[row]))
-        for row, score in zip(kept.rows, kept.scores, strict=True)
-        if row != own
-    ]
+def _answers(run: _Run, found: Hits, own: int | None, names: Mapping[int, str]) -> Iterator[SearchHit]:
+    """Yield the pictures that were found, without the one that asked and those that are gone."""
+    paths = run.project.paths()
+    for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+        image_id, label = run.partition.ids[row], int(run.partition.labels[row])
+        if row != own and image_id in paths:
+            yield SearchHit(paths[image_id][0], score, label, names.get(label, ""), image_id)
