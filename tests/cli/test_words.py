@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from covey.cli import cli
+from covey.store import Project
 from covey.text._minilm import find_text_embedder
 
 needs_text = pytest.mark.skipif(find_text_embedder() is None, reason="needs the extra text")
@@ -52,18 +53,17 @@ def plain(picture_folder: Path, tmp_path: Path) -> Path:
 @needs_text
 def test_naming_with_own_words_says_which_bridge_spoke(bridged: Path) -> None:
     words = bridged.parent / "words.txt"
-    told = json.loads(run("name", bridged, "--vocabulary", words, "--threshold", 0, "--top", 1, "--json").stdout)
-    assert (told["n_words"], told["n_duplicates"], told["is_bridge"]) == (2, 1, True)
-    names = {cluster["name"] for cluster in told["clusters"]}
+    text = run("name", bridged, "--vocabulary", words, "--threshold", 0, "--top", 1).output
+    assert f"2 words of the vocabulary '{words}'" in text
+    assert "by a bridge of efficientnet_lite0.in1k's ImageNet classifier and all-MiniLM-L6-v2; weaker than" in text
+    with Project.open(bridged) as project:
+        names = {cluster.name.name for cluster in project.clusters(1)}
+        naming = project.partition_info().naming
+    assert (naming["n_words"], naming["n_duplicates"], naming["is_bridge"]) == (2, 1, True)
     assert len(names) == 2
     assert {name.removesuffix(" (2)") for name in names} <= {"chessboard", "landscape"}
-    assert all(len(cluster["runners_up"]) <= 1 for cluster in told["clusters"])
     page = (bridged / "gallery" / "index.html").read_text(encoding="utf-8")
     assert all(name in page for name in names)
-    text = run("name", bridged, "--vocabulary", "folders", "--no-gallery").output
-    assert "2 words of the names of the folders" in text
-    assert "by a bridge of efficientnet_lite0.in1k's ImageNet classifier and all-MiniLM-L6-v2; weaker than" in text
-    assert "gallery" not in text
 
 
 @needs_text
