@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     help="A text file with one word or phrase a line, in any language, or the word folders: the names of the pictures' "
     "folders.  [default: covey's own list]",
 )
-@click.option("--template", metavar="TEXT", help="Prompt that a word is put into, with {} for it: 'a drawing of a {}'.")
+@click.option(
+    "--template",
+    "templates",
+    metavar="TEXT",
+    multiple=True,
+    help="Prompt that a word is put into, with {} for it: 'a drawing of a {}'; several are averaged.",
+)
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -57,7 +63,7 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
     from covey.text import CommandCaptioner
 
     command = options["captioner"]
-    keywords = {key: options[key] for key in ("template", "threshold", "device") if options[key] is not None}
+    keywords = {key: options[key] for key in ("templates", "threshold", "device") if options[key] is not None}
     with _console.Bars(is_shown=options["has_progress"]) as progress:
         with Project.open(project) as opened, opened.lock():
             run = opened.partition_info(partition_id)

@@ -1,6 +1,7 @@
 """Names for the clusters of a run, from its features and a vocabulary, or from captions."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -16,6 +17,9 @@ from covey.types import ByteArray, Captioner, ClusterName, IntArray, Partition, 
 
 N_CAPTIONED = 30
 """Images of a cluster that a captioner is asked about."""
+
+MAX_VOTERS, FEWEST_VOTERS, TOTAL_VOTERS = 2000, 50, 100_000
+"""Images of a cluster that vote at most, at least (if there are as many), and about how many in all."""
 
 _STAGE = "name"
 _N_STEPS = 3
@@ -37,8 +41,8 @@ class NamingReport:
         Where the words come from.
     n_words, n_duplicates : int
         Words of the vocabulary, and lines that repeated one.
-    template : str
-        The prompt that words were put into, empty if captions were read.
+    templates : tuple of str
+        The prompts that words were put into; none if captions were read.
     threshold : float
         The score below which a cluster got no name.
     n_named, n_unnamed : int
@@ -50,7 +54,7 @@ class NamingReport:
     vocabulary: str
     n_words: int
     n_duplicates: int
-    template: str
+    templates: tuple[str, ...]
     threshold: float
     n_named: int
     n_unnamed: int
@@ -61,7 +65,7 @@ def name_partition(
     partition_id: int,
     *,
     vocabulary: Vocabulary | None = None,
-    template: str | None = None,
+    templates: Sequence[str] = (),
     threshold: float = DEFAULT_THRESHOLD,
     n_runners_up: int = 4,
     captioner: Captioner | None = None,
@@ -78,8 +82,8 @@ def name_partition(
         Which run.
     vocabulary : Vocabulary, optional
         The words to choose from; covey's own list if not given.
-    template : str, optional
-        A prompt with ``{}`` for the word; that of the space if not given. No use with a captioner.
+    templates : sequence of str, optional
+        Prompts with ``{}`` for the word, averaged; that of the space if there are none. Not with a captioner.
     threshold : float, default=0.01
         In [0, 1]; a cluster whose best word scores less keeps its number.
     n_runners_up : int, default=4
@@ -99,14 +103,14 @@ def name_partition(
     Raises
     ------
     InvalidValueError
-        If the threshold or the template is not allowed, or nothing can compare the run's pictures with words.
+        If the threshold or a template is not allowed, or nothing can compare the run's pictures with words.
     ProjectError
         If the run or its features are unknown.
     """
     if not 0 <= threshold <= 1:
         raise InvalidValueError(f"The threshold is {threshold}; it must lie in [0, 1].")
-    if template is not None and captioner is not None:
-        raise InvalidValueError("A captioner writes its own sentences; leave out the template.")
+    if templates and captioner is not None:
+        raise InvalidValueError("A captioner writes its own sentences; leave out the templates.")
     words = vocabulary or default_vocabulary()
     info, partition = project.partition_info(partition_id), project.partition(partition_id)
     tell = progress or _silent
@@ -115,13 +119,14 @@ def name_partition(
         names = name_from_captions(
             captions, partition.labels[rows], words.words, threshold=threshold, n_runners_up=n_runners_up
         )
-        source, is_bridge, prompt = f"captions of {type(captioner).__name__}", False, ""
+        source, is_bridge = f"captions of {type(captioner).__name__}", False
     else:
         space, X = find_text_space(project, info, partition.ids, device=device)
         tell(_STAGE, 0, _N_STEPS)
-        word_vectors = space.place_words(words.words, template)
+        templates = tuple(templates) or (space.template,)
+        word_vectors = space.place_words(words.words, templates)
         tell(_STAGE, 1, _N_STEPS)
-        rows = sample_rows(partition.labels)
+        rows = sample_rows(partition.labels, _images_a_cluster(info.n_clusters))
         names = name_clusters(
             space.place_images(X[rows]),
             partition.labels[rows],
@@ -131,7 +136,7 @@ def name_partition(
             threshold=threshold,
             n_runners_up=n_runners_up,
         )
-        source, is_bridge, prompt = space.source, space.is_bridge, space.template if template is None else template
+        source, is_bridge = space.source, space.is_bridge
     n_named = sum(bool(name.name) for name in names)
     report = NamingReport(
         source=source,
@@ -139,7 +144,7 @@ def name_partition(
         vocabulary=words.source,
         n_words=len(words),
         n_duplicates=words.n_duplicates,
-        template=prompt,
+        templates=tuple(templates),
         threshold=threshold,
         n_named=n_named,
         n_unnamed=len(names) - n_named,
@@ -220,6 +225,11 @@ def _read_pixels(project: Project, image_id: str) -> ByteArray | None:
         return None
     image.thumbnail((_CAPTION_PX, _CAPTION_PX))
     return np.asarray(image, dtype=np.uint8)
+
+
+def _images_a_cluster(n_clusters: int) -> int:
+    """Return how many images of a cluster vote, so that with many clusters their vectors still fit into memory."""
+    return min(MAX_VOTERS, max(FEWEST_VOTERS, TOTAL_VOTERS // max(n_clusters, 1)))
 
 
 def _or_number(name: ClusterName) -> ClusterName:

@@ -9,7 +9,6 @@ imported before it is used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from covey.registry import Registry
 from covey.text._vocabulary import Vocabulary, default_vocabulary, read_vocabulary, vocabulary_from
 
 if TYPE_CHECKING:
@@ -18,17 +17,7 @@ if TYPE_CHECKING:
     from covey.text._minilm import MiniLM, load_text_embedder
     from covey.text._space import TextSpace, tower_space
 
-CAPTIONERS = Registry(
-    "captioner",
-    "covey.captioners",
-    {
-        "command": "covey.text._captions:CommandCaptioner",
-        "callable": "covey.text._captions:CallableCaptioner",
-    },
-)
-
 __all__ = [
-    "CAPTIONERS",
     "CallableCaptioner",
     "ClassifierBridge",
     "CommandCaptioner",

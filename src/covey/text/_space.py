@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from covey._arrays import l2_normalize
+from covey._arrays import iter_chunks, l2_normalize
 from covey.errors import InvalidValueError
 from covey.text._vocabulary import fill_template
-from covey.types import Backbone, FloatArray, TextEncoder
+from covey.types import Backbone, BackboneSpec, FloatArray, TextEncoder
 
 CLIP_TEMPERATURE = 100.0
 CLIP_TEMPLATE = "a photo of a {}"
+
+_CHUNK_TEXTS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,15 +43,16 @@ class TextSpace:
     source: str
     is_bridge: bool
 
-    def place_words(self, words: Sequence[str], template: str | None = None) -> FloatArray:
-        """Place words, each in its prompt.
+    def place_words(self, words: Sequence[str], templates: Sequence[str] = ()) -> FloatArray:
+        """Place words, each in its prompt or in several.
 
         Parameters
         ----------
         words : sequence of str
             At least one.
-        template : str, optional
-            The prompt, with ``{}`` for the word; the space's own if not given.
+        templates : sequence of str, optional
+            Prompts with ``{}`` for the word; a word lies where the mean of its prompts does. The space's own if there
+            are none.
 
         Returns
         -------
@@ -60,9 +62,11 @@ class TextSpace:
         Raises
         ------
         InvalidValueError
-            If the template does not hold ``{}`` exactly once.
+            If a template does not hold ``{}`` exactly once.
         """
-        return self.place_texts(fill_template(self.template if template is None else template, words))
+        prompts = [fill_template(template, words) for template in templates or (self.template,)]
+        vectors = sum(self.place_texts(texts) for texts in prompts) / np.float32(len(prompts))
+        return l2_normalize(np.asarray(vectors, dtype=np.float32))
 
 
 def tower_space(backbone: Backbone) -> TextSpace:
@@ -92,7 +96,7 @@ def tower_space(backbone: Backbone) -> TextSpace:
     encoder = backbone
     return TextSpace(
         place_images=l2_normalize,
-        place_texts=lambda texts: l2_normalize(_checked(encoder.encode_texts(texts), len(texts), backbone)),
+        place_texts=lambda texts: _encode(encoder, texts, backbone.spec),
         temperature=CLIP_TEMPERATURE,
         template=CLIP_TEMPLATE,
         source=f"the text tower of {backbone.spec.name}",
@@ -100,13 +104,16 @@ def tower_space(backbone: Backbone) -> TextSpace:
     )
 
 
-def _checked(vectors: Any, n_texts: int, backbone: Backbone) -> FloatArray:
-    """Refuse what a plug-in's text tower gives if it does not lie in the features' space."""
-    wanted = (n_texts, backbone.spec.n_features)
-    if np.shape(vectors) != wanted:
-        raise InvalidValueError(
-            f"The text tower of {backbone.spec.name} gave an array of shape {np.shape(vectors)} for {n_texts} "
-            "texts; it "
-            f"must be {wanted}."
-        )
-    return np.asarray(vectors, dtype=np.float32)
+def _encode(encoder: TextEncoder, texts: Sequence[str], spec: BackboneSpec) -> FloatArray:
+    """Encode texts a chunk at a time, and refuse what does not lie in the features' space."""
+    vectors = np.empty((len(texts), spec.n_features), dtype=np.float32)
+    for rows in iter_chunks(len(texts), _CHUNK_TEXTS):
+        found = np.asarray(encoder.encode_texts(texts[rows]))
+        if found.shape != vectors[rows].shape:
+            raise InvalidValueError(
+                f"The text tower of {spec.name} gave an array of shape {found.shape} for {len(texts[rows])} "
+                "texts; it must "
+                f"be {vectors[rows].shape}."
+            )
+        vectors[rows] = found
+    return l2_normalize(vectors)

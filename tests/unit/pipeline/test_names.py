@@ -37,7 +37,7 @@ def test_a_run_is_named_by_default(coloured_project: MakeProject) -> None:
     assert naming["source"] == "the text tower of colour_words"
     assert not naming["is_bridge"]
     assert naming["n_words"] >= 3000
-    assert naming["template"] == "a photo of a {}"
+    assert naming["templates"] == ["a photo of a {}"]
 
 
 def test_own_words_and_what_they_leave_alone(coloured_project: MakeProject) -> None:
@@ -113,8 +113,8 @@ def test_captions_name_clusters(coloured_project: MakeProject, picture_folder: P
         report = name_partition(project, 1, vocabulary=COLOURS, captioner=CallableCaptioner(describe))
         assert colours_of(project) == {"red": {"red"}, "green": {"green"}, "blue": {"blue"}}
         assert report.source == "captions of CallableCaptioner"
-        with pytest.raises(InvalidValueError, match="leave out the template"):
-            name_partition(project, 1, captioner=CallableCaptioner(describe), template="a {}")
+        with pytest.raises(InvalidValueError, match="leave out the templates"):
+            name_partition(project, 1, captioner=CallableCaptioner(describe), templates=["a {}"])
 
 
 def test_a_model_that_knows_pictures_only(picture_folder: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_wrong_requests_are_told(coloured_project: MakeProject) -> None:
         with pytest.raises(InvalidValueError, match="threshold is 2"):
             name_partition(project, 1, threshold=2)
         with pytest.raises(InvalidValueError, match="exactly once"):
-            name_partition(project, 1, template="no place")
+            name_partition(project, 1, templates=["a {}", "no place"])
         with pytest.raises(ProjectError, match="no partition 7"):
             name_partition(project, 7)
         with pytest.raises(ProjectError, match="has no cluster 9"):
@@ -160,3 +160,19 @@ def test_joined_backbones_speak_through_the_one_that_can(coloured_project: MakeP
         report = name_partition(project, 1, vocabulary=COLOURS)
         assert report.source == "the text tower of colour_words"
         assert colours_of(project) == {"red": {"red"}, "green": {"green"}, "blue": {"blue"}}
+
+
+def test_several_prompts_are_averaged(colour_words: str) -> None:
+    from covey.backbones import load_backbone
+    from covey.text import tower_space
+
+    space = tower_space(load_backbone(colour_words))
+    one, other = (space.place_words(["red"], [f"{{}} and {colour}"])[0] for colour in ("green", "blue"))
+    both = space.place_words(["red"], ["{} and green", "{} and blue"])[0]
+    np.testing.assert_allclose(both, (one + other) / np.linalg.norm(one + other), atol=1e-6)
+
+
+def test_with_many_clusters_fewer_images_vote() -> None:
+    from covey.pipeline._names import _images_a_cluster
+
+    assert [_images_a_cluster(k) for k in (1, 10, 100, 1000, 10**6)] == [2000, 2000, 1000, 100, 50]

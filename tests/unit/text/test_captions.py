@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covey.errors import ModelError
-from covey.text import CAPTIONERS, CallableCaptioner, CommandCaptioner
+from covey.text import CallableCaptioner, CommandCaptioner
 
 IMAGES = [np.full((6, 8, 3), value, dtype=np.uint8) for value in (10, 250)]
 READS_PNG = "import sys, io; from PIL import Image; i = Image.open(io.BytesIO(sys.stdin.buffer.read())); "
@@ -27,10 +27,6 @@ def program(code: str) -> list[str]:
 def test_one_line_for_each_picture(captioner) -> None:
     assert captioner.caption(IMAGES) == ["8 wide and 10 bright", "8 wide and 250 bright"]
     assert captioner.caption([]) == []
-
-
-def test_both_are_registered() -> None:
-    assert {CAPTIONERS[name] for name in CAPTIONERS} == {CallableCaptioner, CommandCaptioner}
 
 
 @pytest.mark.parametrize(
