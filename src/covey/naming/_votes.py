@@ -1,41 +1,19 @@
-"""From images' votes over a vocabulary to the words for each cluster (arrays and strings only).
-
-`name_clusters` takes vectors of images and of words in one space; `name_from_captions` takes what a captioner said of
-each image. Both count votes, weigh them against the neighbouring clusters, and give each cluster words of its own.
-"""
+"""Votes for words: from vectors of images and words in one space, or from what a captioner said of each image."""
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from covey._arrays import check_features, cluster_means, iter_chunks, l2_normalize
+from covey.naming._choice import Votes, choose_names
 from covey.types import NOISE, ClusterName, FloatArray, IntArray
-
-__all__ = ["DEFAULT_THRESHOLD", "name_clusters", "name_from_captions", "sample_rows"]
 
 DEFAULT_THRESHOLD = 0.01
 """Below this score a cluster keeps its number; see `name_clusters`."""
 
 _BLOCK_VALUES = 2**23
-_WORTH_IT = 0.5
-"""A free word is taken in place of a better one that is gone if it scores at least this share of it."""
-
-
-class _Votes(NamedTuple):
-    """Shares of votes, a row for each cluster."""
-
-    labels: IntArray  # (k,) ascending
-    shares: csr_array  # (k, n_words) float64 in [0, 1]
-
-
-class _Candidates(NamedTuple):
-    """A cluster's words, best first."""
-
-    words: IntArray
-    scores: FloatArray
 
 
 def name_clusters(
@@ -127,7 +105,7 @@ def name_clusters(
     unit, labels = l2_normalize(image_vectors[kept]), labels[kept]
     votes = _count_votes(unit, labels, l2_normalize(word_vectors), temperature, n_votes)
     rivals = _nearest_clusters(unit, np.searchsorted(votes.labels, labels), len(votes.labels), n_neighbors)
-    return _choose_names(votes, rivals, vocabulary, threshold, n_runners_up)
+    return choose_names(votes, rivals, vocabulary, threshold, n_runners_up)
 
 
 def name_from_captions(
@@ -189,7 +167,7 @@ def name_from_captions(
     shares = csr_array((1.0 / sizes[rows], (rows, columns)), shape=(len(values), len(vocabulary)))
     everyone = np.arange(len(values))
     rivals = [np.delete(everyone, row) for row in everyone]
-    return _choose_names(_Votes(values, shares), rivals, vocabulary, threshold, n_runners_up)
+    return choose_names(Votes(values, shares), rivals, vocabulary, threshold, n_runners_up)
 
 
 def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
@@ -219,7 +197,7 @@ def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
     return np.sort(np.concatenate(picked))
 
 
-def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int) -> _Votes:
+def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int) -> Votes:
     """Sum each image's probabilities for its likeliest words, cluster by cluster, and divide by the cluster's size."""
     values, places = np.unique(labels, return_inverse=True)
     n_votes = min(max(n_votes, 1), len(words))
@@ -237,7 +215,7 @@ def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperat
         weights[rows] = np.exp(top - peak) / np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64)
     weights /= np.bincount(places, minlength=len(values))[places][:, None]
     index = (np.repeat(places, n_votes), columns.ravel())
-    return _Votes(values, csr_array((weights.ravel(), index), shape=(len(values), len(words))))
+    return Votes(values, csr_array((weights.ravel(), index), shape=(len(values), len(words))))
 
 
 def _nearest_clusters(unit: FloatArray, places: IntArray, n_clusters: int, n_neighbors: int) -> list[IntArray]:
@@ -247,54 +225,6 @@ def _nearest_clusters(unit: FloatArray, places: IntArray, n_clusters: int, n_nei
     np.fill_diagonal(closeness, -np.inf)
     order = np.argsort(-closeness, axis=1, kind="stable")
     return list(order[:, : min(max(n_neighbors, 0), n_clusters - 1)])
-
-
-def _choose_names(
-    votes: _Votes, rivals: Sequence[IntArray], vocabulary: Sequence[str], threshold: float, n_runners_up: int
-) -> list[ClusterName]:
-    """Weigh shares against rivals and give each cluster words of its own, the surest first."""
-    candidates = [_rank_words(votes.shares, row, rivals[row]) for row in range(len(votes.labels))]
-    best = [found.scores[0] if len(found.scores) else 0.0 for found in candidates]
-    names: dict[int, ClusterName] = {}
-    taken: set[str] = set()
-    for row in sorted(range(len(candidates)), key=lambda row: (-best[row], row)):
-        found, label = candidates[row], int(votes.labels[row])
-        place, name = -1, ""
-        if len(found.scores) and found.scores[0] >= threshold:
-            place, name = _free_words(found, vocabulary, taken, threshold)
-            taken.add(name)
-        rest = [i for i in range(len(found.words)) if i != place][:n_runners_up]
-        names[row] = ClusterName(
-            label=label,
-            name=name,
-            score=float(found.scores[place]) if name else 0.0,
-            runners_up=tuple(vocabulary[int(found.words[i])] for i in rest),
-            runner_up_scores=tuple(float(found.scores[i]) for i in rest),
-        )
-    return [names[row] for row in range(len(candidates))]
-
-
-def _rank_words(shares: csr_array, row: int, rivals: IntArray) -> _Candidates:
-    """Return the words that a cluster voted for with their scores p² / (p + q), best first."""
-    own = shares[[row]].tocoo()
-    words, p = own.coords[1], own.data
-    q = shares[rivals][:, words].max(axis=0).toarray().ravel() if len(rivals) and len(words) else np.zeros(len(words))
-    scores = np.where(p > 0, p * p / np.maximum(p + q, np.finfo(np.float64).tiny), 0)
-    order = np.lexsort((words, -scores))
-    return _Candidates(words[order].astype(np.int64), np.minimum(scores[order], 1.0).astype(np.float32))
-
-
-def _free_words(found: _Candidates, vocabulary: Sequence[str], taken: set[str], threshold: float) -> tuple[int, str]:
-    """Return the place of a word that no cluster has and that word, or of the best one and it with a number."""
-    for place, (word, score) in enumerate(zip(found.words, found.scores, strict=True)):
-        if score < max(threshold, _WORTH_IT * found.scores[0]):
-            break
-        if vocabulary[word] not in taken:
-            return place, vocabulary[word]
-    number = 2
-    while f"{vocabulary[found.words[0]]} ({number})" in taken:
-        number += 1
-    return 0, f"{vocabulary[found.words[0]]} ({number})"
 
 
 def _words_of(text: str) -> list[str]:

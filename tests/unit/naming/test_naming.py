@@ -113,7 +113,7 @@ def test_noise_has_no_vote_and_no_name(space: np.ndarray, rng: np.random.Generat
 def test_blocks_do_not_show(space: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     X = rng.normal(size=(50, 64)).astype(np.float32)
     whole = name_clusters(X, np.arange(50) % 4, WORDS, space, threshold=0)
-    monkeypatch.setattr("covey.naming._BLOCK_VALUES", 3 * len(WORDS))
+    monkeypatch.setattr("covey.naming._votes._BLOCK_VALUES", 3 * len(WORDS))
     blocks = name_clusters(X, np.arange(50) % 4, WORDS, space, threshold=0)
     assert [name.name for name in whole] == [name.name for name in blocks]
 
