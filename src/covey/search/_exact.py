@@ -67,8 +67,9 @@ class ExactSearch:
         chosen = np.arange(len(self._X)) if rows is None else _check_rows(rows, len(self._X))
         found = [Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in unit]
         for block in iter_chunks(len(chosen), max(1, _BLOCK_VALUES // (self._X.shape[1] + len(unit)))):
-            part = self._X[block] if rows is None else self._X[chosen[block]]
-            scores = unit @ l2_normalize(np.asarray(part, dtype=np.float32)).T
+            part = np.asarray(self._X[block] if rows is None else self._X[chosen[block]], dtype=np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
+            scores = unit @ part.T / np.where(lengths > 0, lengths, 1)
             if not np.isfinite(scores).all():
                 raise ValueError(
                     f"Rows {block.start} to {block.stop} hold NaN or infinity; mend them or leave them out."
