@@ -10,6 +10,7 @@ from covey.pipeline._cluster import (
 )
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_project
 from covey.pipeline._names import NamingReport, folder_vocabulary, name_partition, try_to_name
 from covey.pipeline._search import SearchHit, SearchResult, search_project
 from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
@@ -19,11 +20,13 @@ __all__ = [
     "EmbedReport",
     "Evaluation",
     "NamingReport",
+    "ProjectEvidence",
     "RunResult",
     "SearchHit",
     "SearchResult",
     "check_output",
     "check_views",
+    "choose_n_clusters",
     "cluster_folder",
     "embed_folder",
     "embed_images",
@@ -37,4 +40,5 @@ __all__ = [
     "scan_sources",
     "search_project",
     "try_to_name",
+    "weigh_project",
 ]
