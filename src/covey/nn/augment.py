@@ -224,7 +224,7 @@ def _turn_hue(x: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue of pictures (batch, 3, h, w) in HSV by `turns` (batch, 1, 1, 1) of the circle."""
     value, channel = x.max(dim=1, keepdim=True)
     chroma = value - x.min(dim=1, keepdim=True).values
-    red, green, blue = x.split(1, dim=1)
+    red, green, blue = (x[:, [place]] for place in range(3))
     differences = torch.cat([green - blue, blue - red, red - green], dim=1)
     sextant = differences.gather(1, channel) / chroma.clamp_min(1e-8) + 2 * channel + 6 * turns
     offsets = torch.tensor([5.0, 3.0, 1.0], device=x.device)[:, None, None]

@@ -33,8 +33,8 @@ class SmallVGG(nn.Module):
 
     Notes
     -----
-    The network of MMDC on MNIST (section IV-A of arXiv:1912.02678); widths are those of the authors' code. Pooling comes
-    before ReLU, which gives the same values from a quarter of the work.
+    The network of MMDC on MNIST (section IV-A of arXiv:1912.02678); widths are those of the authors' code. Pooling
+    comes before ReLU, which gives the same values from a quarter of the work.
     """
 
     def __init__(self, n_channels: int, input_size: int, width: int = _VGG_WIDTH) -> None:
@@ -187,7 +187,9 @@ class PictureNet(nn.Module):
         for part in (self.trunk, self.cluster_head, self.rotation_head):
             part.to_empty(device="cpu")
             _draw_weights(part, generator)
-        self.to(memory_format=torch.channels_last)
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     @property
     def n_features(self) -> int:

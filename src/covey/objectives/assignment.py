@@ -118,7 +118,7 @@ def _transport(costs: Costs, rooms: NDArray[Any]) -> NDArray[Any]:
             labels[rows[loss[rows, end].argmin()]] = end
         surplus[source] -= 1
         surplus[path[0][1]] += 1
-    return labels
+    return np.asarray(labels)
 
 
 def _sweep_prices(costs: Costs, rooms: NDArray[Any]) -> Costs:

@@ -1,5 +1,6 @@
 """Where arrays and files meet: from a folder to a partition, and from a partition and known labels to scores."""
 
+from covey.pipeline._checkpoints import CheckpointFile
 from covey.pipeline._cluster import (
     RunResult,
     cluster_folder,
@@ -7,14 +8,18 @@ from covey.pipeline._cluster import (
 )
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+from covey.pipeline._pixels import IMAGE_SIZE, check_pixel_options, takes_pixels
 from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
 
 __all__ = [
+    "IMAGE_SIZE",
     "METHOD_PARAMS",
+    "CheckpointFile",
     "EmbedReport",
     "Evaluation",
     "RunResult",
     "check_output",
+    "check_pixel_options",
     "check_views",
     "cluster_folder",
     "embed_folder",
@@ -25,4 +30,5 @@ __all__ = [
     "make_estimator",
     "read_labels",
     "scan_sources",
+    "takes_pixels",
 ]

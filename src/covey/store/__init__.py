@@ -10,10 +10,13 @@ without one.
         project.lock         who is writing
         features/            `FeatureStore`
         thumbnails/          small pictures by image id
+        pixels/              pictures of one size, for methods that learn from them (`covey.images.pack_images`)
+        checkpoints/         unfinished trainings (`covey.pipeline.CheckpointFile`)
         runs/<name>/         a partition's tables and probabilities
         skipped.csv          the paths that were left out
 """
 
+from covey.store._atomic import disk_errors, written_whole
 from covey.store._features import FeatureStore
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
@@ -30,4 +33,6 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
+    "disk_errors",
+    "written_whole",
 ]

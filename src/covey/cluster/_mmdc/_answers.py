@@ -58,7 +58,7 @@ class Encoder:
         """
         place = resolve_device(device)
         network, pictures = copy.deepcopy(self.network).to(place), Pictures(pixels, place)
-        for rows, x in pictures.batches(torch.arange(len(pixels)).split(_ENCODE_ROWS)):
+        for rows, x in pictures.in_order(_ENCODE_ROWS):
             filled = torch.cat([x, x.new_zeros(_ENCODE_ROWS - len(rows), *x.shape[1:])])
             with torch.no_grad():
                 yield to_numpy(function(network, self.views.anchor(filled))[: len(rows)])

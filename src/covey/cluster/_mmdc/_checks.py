@@ -97,7 +97,10 @@ def check_pictures(X: Any, *, fewest: int = 1) -> ByteArray:
             f"X has shape {array.shape}, so pictures of {array.shape[1]} x {array.shape[2]} pixels; both sides must be "
             f"at least {_LEAST_SIDE_PX}. One picture in colour alone is X[None]."
         )
-    return array if array.dtype == np.uint8 else _to_bytes(array)
+    if array.dtype != np.uint8:
+        return _to_bytes(array)
+    pixels: ByteArray = np.asarray(array)
+    return pixels
 
 
 def _stack(X: Any) -> np.ndarray[Any, Any]:
@@ -113,7 +116,8 @@ def _stack(X: Any) -> np.ndarray[Any, Any]:
     if len(shapes) > 1:
         told = ", ".join(map(str, shapes[:3])) + (", ..." if len(shapes) > 3 else "")
         raise ValueError(f"X holds pictures of {len(shapes)} shapes ({told}); scale or crop all to one size first.")
-    return np.array(pictures)
+    stacked: np.ndarray[Any, Any] = np.array(pictures)
+    return stacked
 
 
 def _to_bytes(array: np.ndarray[Any, Any]) -> ByteArray:
@@ -128,7 +132,8 @@ def _to_bytes(array: np.ndarray[Any, Any]) -> ByteArray:
             f"X holds floats up to {high}, which looks like a scale of 0 to 1; pixels go from 0 to {_FULL_SCALE}: "
             f"multiply by {_FULL_SCALE}."
         )
-    return np.rint(array).astype(np.uint8)
+    rounded: ByteArray = np.rint(array).astype(np.uint8)
+    return rounded
 
 
 def describe_training(parameters: Mapping[str, Any], pixels: ByteArray) -> dict[str, Any]:

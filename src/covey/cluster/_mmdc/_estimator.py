@@ -213,7 +213,7 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
             For scikit-learn's contract.
         resume : TrainingState, default=None
             What `checkpoint` got in an earlier call with the same pictures and parameters: the training goes on from
-            there and, on a processor, ends with the very same numbers. `covey.store.CheckpointFile` keeps one.
+            there and, on a processor, ends with the very same numbers. `covey.pipeline.CheckpointFile` keeps one.
         checkpoint : callable, default=None
             Called with a `TrainingState` after each pass.
         progress : Progress, default=None

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covey._arrays import iter_chunks
 from covey._torch import to_tensor
 from covey.nn import center_crop, jitter_colors, quarter_turns, random_crop
 from covey.types import ByteArray
@@ -52,6 +53,10 @@ class Pictures:
                 before = ahead
             if before is not None:
                 yield before[0], _to_float(before[1].result().to(self.device))
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all pictures in their order, as `batches` does."""
+        return self.batches(torch.arange(part.start, part.stop) for part in iter_chunks(len(self), batch_size))
 
     def _read(self, rows: Tensor) -> Tensor:
         return torch.from_numpy(self.pixels[rows.cpu().numpy()])

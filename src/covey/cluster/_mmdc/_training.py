@@ -1,7 +1,7 @@
 """MMDC's training: an epoch of rotations, an epoch of targets, in turn."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,27 +132,25 @@ class Alternation:
         targets = self.targets
         assert targets is not None  # noqa: S101 (for mypy: only called with targets)
         if not is_refining:
-            moved.append(targets.assign(rows, self._encode(self.network.forward, x)))
+            moved.append(targets.assign(rows, self._encode(x)))
         outputs = self.network(self.views.augmented(x, self.generator))
         return target_loss(outputs, targets.take(rows).to(outputs.device))
 
     def _refine(self, targets: Targets) -> float:
         seed = int(torch.randint(2**31, (), generator=self.generator))
-        outputs = torch.cat([self._encode(self.network.forward, x) for _, x in self.pictures.batches(self._in_order())])
+        batches = self.pictures.in_order(self.batch_size)
+        outputs = torch.cat([self._encode(x) for _, x in batches])
         return targets.refine(outputs, seed)
 
-    def _encode(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Return what the network makes of the anchor views with its running statistics, on the CPU."""
+    def _encode(self, x: Tensor) -> Tensor:
+        """Return the outputs (b, d) for the anchor views, with the norms' running statistics, on the CPU."""
         self.network.eval()
         with torch.no_grad():
-            outputs = function(self.views.anchor(x)).cpu()
+            outputs: Tensor = self.network(self.views.anchor(x)).cpu()
         self.network.train()
         if not outputs.isfinite().all():
             self._diverged()
         return outputs
-
-    def _in_order(self) -> Iterator[Tensor]:
-        yield from torch.arange(len(self.pictures)).split(self.batch_size)
 
     def _diverged(self) -> None:
         advice = "lower learning_rate" + ("" if self.has_rotation else " (the paper takes 0.01 without rotations)")
