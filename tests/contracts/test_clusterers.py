@@ -39,8 +39,8 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
 SUBSPACES_ONLY = {"ssc-omp"}
 
 
-# scikit-learn's checks and these fit matrices of features; what is fitted on pictures (n, h, w, 3) has a contract of its
-# own in test_pixel_clusterers.py.
+# scikit-learn's checks and these fit matrices of features; what is fitted on pictures (n, h, w, 3) has a contract of
+# its own in test_pixel_clusterers.py.
 ON_FEATURES = [name for name in CLUSTERERS if not get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
 
 

@@ -16,7 +16,7 @@ from covey.store import disk_errors, written_whole
 from covey.types import TrainingState
 
 _FORMAT = "covey-training"
-_EVERY_S = 60.0
+EVERY_S = 60.0  # between two writings, if not said otherwise
 
 
 class CheckpointFile:
@@ -26,8 +26,8 @@ class CheckpointFile:
     ----------
     path : Path
         The file, in safetensors' format; missing folders are made.
-    every_s : float, default=60.0
-        Least time between two writings, in seconds; a state that comes earlier is not kept.
+    every_s : float, optional
+        Least time between two writings, in seconds, 60 if not given; a state that comes earlier is not kept.
 
     Examples
     --------
@@ -45,10 +45,10 @@ class CheckpointFile:
     >>> file.remove()
     """
 
-    def __init__(self, path: Path, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, path: Path, *, every_s: float | None = None) -> None:
         self.path = Path(path)
-        self.every_s = every_s
-        self._next = time.monotonic() + every_s
+        self.every_s = EVERY_S if every_s is None else every_s
+        self._next = time.monotonic() + self.every_s
 
     def write(self, state: TrainingState) -> None:
         """Keep a state, whole or not at all, unless the last one is younger than `every_s`.

@@ -125,11 +125,11 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
     --------
     >>> import numpy as np
     >>> from covey.cluster import MMDC
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.integers(0, 60, (60, 16, 16), dtype=np.uint8)
-    >>> X[:30, :, 5:8] += 150
-    >>> X[30:, 5:8] += 150
-    >>> mmdc = MMDC(2, width=4, input_size=16, crops=(1.0,), rotation=False, n_epochs=8, batch_size=20, random_state=0)
+    >>> X = np.random.default_rng(0).integers(0, 100, (60, 16, 16, 3), dtype=np.uint8)
+    >>> X[:30, ..., 0] += 120
+    >>> X[30:, ..., 2] += 120
+    >>> short = {"width": 4, "input_size": 16, "crops": (0.875,), "n_epochs": 20, "batch_size": 10}
+    >>> mmdc = MMDC(2, rotation=False, learning_rate=0.01, grey=0.0, random_state=0, **short)
     >>> labels = mmdc.fit_predict(X)
     >>> len(set(labels[:30])), len(set(labels[30:])), labels[0] != labels[30]
     (1, 1, np.True_)
@@ -297,7 +297,8 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
         ValueError
             If the shape of a picture differs, or pixels are not on the scale from 0 to 255.
         """
-        return self._encoder.features(self._check_alike(X), self.device)
+        pixels = self._check_alike(X)
+        return self._encoder.features(pixels, self.device)
 
     def __sklearn_tags__(self) -> Any:
         """Say that X holds pictures, not rows of features."""
