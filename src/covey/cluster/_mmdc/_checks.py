@@ -45,7 +45,8 @@ def check_mmdc_parameters(parameters: Mapping[str, Any]) -> None:
         if name in given:
             check_real(name, given[name], high=1.0)
     _check_numbers("jitter", given["jitter"], n_numbers=4)
-    _check_numbers("crops", given["crops"], open_low=True, high=1.0)
+    crops = given["crops"]
+    _check_numbers("crops", [crops] if np.isscalar(crops) else crops, open_low=True, high=1.0)
     _check_combination(given)
 
 
@@ -69,7 +70,7 @@ def _check_numbers(
     name: str, values: Any, *, n_numbers: int | None = None, open_low: bool = False, high: float = np.inf
 ) -> None:
     """Raise unless `values` is a sequence of numbers in range, `n_numbers` of them if given."""
-    if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
+    if not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
         raise TypeError(f"{name} is {values!r}; it must be a sequence of numbers.")
     if n_numbers is not None and len(values) != n_numbers:
         raise ValueError(f"{name} has {len(values)} numbers; it must have {n_numbers}.")

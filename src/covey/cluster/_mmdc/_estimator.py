@@ -40,7 +40,7 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
         Channels of its first stage; None for the paper's, 32 and 64. Time grows with its square.
     input_size : int, default=32
         Height and width of what the network sees, in pixels, at least 16.
-    crops : sequence of float in (0, 1], default=(0.625,)
+    crops : float in (0, 1] or sequence of such, default=0.625
         Sides of the squares that are cut out of pictures, as shares of the shorter side; a copy draws one. The first is
         that of the centre crop by which a picture is assigned and answered for.
     flip : bool, default=True
@@ -144,7 +144,7 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
         trunk: Trunk = "small_vgg",
         width: int | None = None,
         input_size: int = 32,
-        crops: Sequence[float] = (0.625,),
+        crops: float | Sequence[float] = 0.625,
         flip: bool = True,
         jitter: Sequence[float] = (0.4, 0.4, 0.4, 0.125),
         grey: float = 0.2,
@@ -334,7 +334,9 @@ class MMDC(WithPresets, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clust
             network,
             sgd(network, momentum=self.momentum, weight_decay=self.weight_decay),
             pictures,
-            Views(self.input_size, self.crops, self.flip, self.jitter, self.grey, self.max_turn),
+            Views(
+                self.input_size, np.atleast_1d(self.crops).tolist(), self.flip, self.jitter, self.grey, self.max_turn
+            ),
             targets=targets,
             generator=generator,
             batch_size=min(self.batch_size, n_pictures),
