@@ -99,11 +99,16 @@ class Alternation:
         self.network.train()
         rotation_loss = self._mean_loss(self._turn, after_step) if self.has_rotation else _NEVER
         cluster_loss, moved = _NEVER, [_NEVER]
-        if self.targets is not None:
-            moved = []
-            if is_refining:
-                moved.append(self._refine(self.targets))
-            cluster_loss = self._mean_loss(lambda rows, x: self._approach(rows, x, moved, is_refining), after_step)
+        if (targets := self.targets) is not None:
+            moved = [self._refine(targets)] if is_refining else []
+
+            def approach(rows: Tensor, x: Tensor) -> Tensor:
+                if not is_refining:
+                    moved.append(targets.assign(rows, self._encode(x)))
+                outputs = self.network(self.views.augmented(x, self.generator))
+                return target_loss(outputs, targets.take(rows).to(outputs.device))
+
+            cluster_loss = self._mean_loss(approach, after_step)
         self.history.append(EpochLosses(cluster_loss, rotation_loss, float(np.mean(moved))))
 
     def _mean_loss(self, loss_of: Callable[[Tensor, Tensor], Tensor], after_step: Callable[[], None]) -> float:
@@ -126,15 +131,6 @@ class Alternation:
         """Return the loss of telling how far pictures were turned, all four turns in one batch."""
         turned, turns = self.views.turned(x, self.generator)
         return F.cross_entropy(self.network.rotation_logits(turned), turns)
-
-    def _approach(self, rows: Tensor, x: Tensor, moved: list[float], is_refining: bool) -> Tensor:
-        """Exchange the targets of a batch, then return the loss of augmented copies to theirs."""
-        targets = self.targets
-        assert targets is not None  # noqa: S101 (for mypy: only called with targets)
-        if not is_refining:
-            moved.append(targets.assign(rows, self._encode(x)))
-        outputs = self.network(self.views.augmented(x, self.generator))
-        return target_loss(outputs, targets.take(rows).to(outputs.device))
 
     def _refine(self, targets: Targets) -> float:
         seed = int(torch.randint(2**31, (), generator=self.generator))
