@@ -5,7 +5,7 @@
 
 A method is ``kmeans:pixels``, ``kmeans:lite2`` (the embedded backbone's features) or ``mmdc:PRESET`` with
 ``,keyword=value`` behind it. Lines are appended to mmdc.csv and mmdc_curve.csv beside this file; a run that is there is
-not repeated. Nothing is chosen by the scores: the epoch is the last. ``kmeans_*`` and ``linear_acc`` are table IV of
+not repeated, and a killed one goes on. Nothing is chosen by the scores: the epoch is the last. ``kmeans_*`` and ``linear_acc`` are table IV of
 the paper: k-means on the penultimate features, and a linear classifier that is trained on them with labels (on CIFAR-10
 with those of the pictures to fit, scored on the test pictures; elsewhere on four fifths, scored on the rest).
 """
@@ -23,6 +23,8 @@ from torch.nn import functional as F
 
 from covey.cluster import MMDC, KMeans
 from covey.metrics import adjusted_rand_score, clustering_accuracy, normalized_mutual_info_score
+from covey.pipeline import CheckpointFile
+from feature_sets import CACHE
 from picture_sets import NAMES, PictureSet, backbone_features, backbone_labels, load_pictures, pixel_features
 
 TABLE = Path(__file__).with_suffix(".csv")
@@ -49,6 +51,7 @@ def run_mmdc(pictures: PictureSet, text: str, key: list, tell) -> dict:
     """Train with a preset and changes to it; tell each epoch."""
     preset, *changes = text.split(",")
     keywords = {name: ast.literal_eval(value) for name, value in (change.split("=") for change in changes)}
+    file = CheckpointFile(CACHE / "mmdc" / f"{'-'.join(map(str, key))}.safetensors")  # a killed run goes on
     start = time.perf_counter()
 
     def note(state) -> None:
@@ -67,11 +70,13 @@ def run_mmdc(pictures: PictureSet, text: str, key: list, tell) -> dict:
         }
         append(CURVE, CURVE_COLUMNS, row)
         tell(row)
+        file.write(state)
 
     mmdc = MMDC.from_preset(preset, n_clusters=N_CLUSTERS, random_state=key[2], **keywords)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of empty clusters: they are in the table
-        mmdc.fit(pictures.X, checkpoint=note)
+        mmdc.fit(pictures.X, checkpoint=note, resume=file.read())
+    file.remove()
     told = {name: mmdc.diagnostics_[name] for name in COLUMNS if name in mmdc.diagnostics_}
     scores = score(pictures.y, mmdc.labels_) | told | probe(pictures, mmdc, key[2])
     if pictures.X_test is not None:

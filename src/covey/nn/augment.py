@@ -164,7 +164,18 @@ def jitter_colors(
 
 
 def to_grey(x: Tensor) -> Tensor:
-    """Return the brightness (batch, 1, height, width) of pictures with 1 or 3 channels, by ITU-R 601."""
+    """Take the colour from pictures.
+
+    Parameters
+    ----------
+    x : Tensor of shape (batch, 1 or 3, height, width), dtype float32
+        Pictures.
+
+    Returns
+    -------
+    grey : Tensor of shape (batch, 1, height, width), dtype float32
+        Their brightness by ITU-R BT.601.
+    """
     if x.shape[1] == 1:
         return x
     return 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]

@@ -47,7 +47,18 @@ class SmallVGG(nn.Module):
         self.n_features = widths[-1] * (input_size // 2 ** len(_STEPS)) ** 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures (batch, n_channels, input_size, input_size) to features (batch, n_features)."""
+        """Map pictures to features.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_channels, height, width), dtype float32
+            Pictures.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features)
+            The last block's values, flattened.
+        """
         features: Tensor = self.layers(x)
         return features.flatten(1)
 
@@ -81,7 +92,18 @@ class ResNet18(nn.Module):
         self.n_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures (batch, n_channels, height, width) to features (batch, n_features)."""
+        """Map pictures to features.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_channels, height, width), dtype float32
+            Pictures.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features)
+            The last stage's values, averaged over places.
+        """
         features: Tensor = self.blocks(self.stem(x))
         return features.mean(dim=(2, 3))
 
@@ -121,7 +143,18 @@ class SobelFilter(nn.Module):
         self.kernels: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures (batch, 1 or 3, h, w) to slopes (batch, 2, h, w)."""
+        """Map pictures to slopes.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, 1 or 3, height, width), dtype float32
+            Pictures.
+
+        Returns
+        -------
+        slopes : Tensor of shape (batch, 2, height, width), dtype float32
+            To the right and downwards, by Sobel's kernels.
+        """
         return F.conv2d(F.pad(to_grey(x), (1, 1, 1, 1), mode="replicate"), self.kernels)
 
 
@@ -212,13 +245,35 @@ class PictureNet(nn.Module):
         return F.normalize(self.cluster_head(self.features(x)), dim=1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map pictures to the penultimate layer, (batch, n_features) float32."""
+        """Map pictures to the penultimate layer.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_channels, input_size, input_size), dtype float32
+            Pictures, in [0, 1].
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features), dtype float32
+            What both heads see.
+        """
         with torch.autocast(x.device.type, self.compute_dtype, enabled=self.compute_dtype != torch.float32):
             features: Tensor = self.trunk(self.front(x).contiguous(memory_format=torch.channels_last))
         return features.float()
 
     def rotation_logits(self, x: Tensor) -> Tensor:
-        """Map pictures to logits (batch, 4) of quarter turns, float32."""
+        """Tell how often pictures were turned by a quarter.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_channels, input_size, input_size), dtype float32
+            Pictures, in [0, 1].
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, 4), dtype float32
+            Of 0 to 3 turns.
+        """
         logits: Tensor = self.rotation_head(self.features(x))
         return logits
 

@@ -23,7 +23,18 @@ SMALLEST_SIZE = 8
 
 
 def takes_pixels(estimator: Any) -> bool:
-    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features."""
+    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        It says so by scikit-learn's tag ``input_tags.three_d_array``.
+
+    Returns
+    -------
+    takes_pixels : bool
+        False for a method on features.
+    """
     return bool(get_tags(estimator).input_tags.three_d_array)
 
 
@@ -143,12 +154,38 @@ def fit_pixels(
 
 
 def checkpoint_file(project: Project, fingerprint: str) -> CheckpointFile:
-    """Return the file of an unfinished training by the fingerprint of the features that it will give."""
+    """Tell where an unfinished training is kept.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+    fingerprint : str
+        Of the features that the training will give.
+
+    Returns
+    -------
+    file : CheckpointFile
+        It need not exist.
+    """
     return CheckpointFile(project.root / "checkpoints" / f"{fingerprint}.safetensors")
 
 
 def describe_pixels(features: Features, packed: PackedImages) -> dict[str, Any]:
-    """Gather what a project keeps about a training on pixels, JSON-compatible."""
+    """Gather what a project keeps about a training on pixels, JSON-compatible.
+
+    Parameters
+    ----------
+    features : Features
+        What the network makes of the pictures.
+    packed : PackedImages
+        The pictures.
+
+    Returns
+    -------
+    facts : dict
+        ``pixels``, width x height, and ``n_features``.
+    """
     height, width = packed.pixels.shape[1:3]
     return {"pixels": f"{width} x {height}", "n_features": features.X.shape[1]}
 
