@@ -5,9 +5,10 @@
 
 A method is ``kmeans:pixels``, ``kmeans:lite2`` (the embedded backbone's features) or ``mmdc:PRESET`` with
 ``,keyword=value`` behind it. Lines are appended to mmdc.csv and mmdc_curve.csv beside this file; a run that is there is
-not repeated, and a killed one goes on. Nothing is chosen by the scores: the epoch is the last. ``kmeans_*`` and ``linear_acc`` are table IV of
-the paper: k-means on the penultimate features, and a linear classifier that is trained on them with labels (on CIFAR-10
-with those of the pictures to fit, scored on the test pictures; elsewhere on four fifths, scored on the rest).
+not repeated, and a killed one goes on. Nothing is chosen by the scores: the epoch is the last. ``kmeans_*`` and
+``linear_acc`` are table IV of the paper: k-means on the penultimate features, and a linear classifier that is trained
+on them with labels (on CIFAR-10 with those of the pictures to fit, scored on the test pictures; elsewhere on four
+fifths, scored on the rest).
 """
 
 import argparse
