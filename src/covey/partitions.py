@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils import get_tags
 
 from covey._arrays import cluster_means, l2_normalize
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
@@ -39,7 +40,8 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
         Cluster 0 is the largest. Confidence is the probability of the image's cluster where the estimator gives
         probabilities, else the relative margin ``(d2 - d1) / d2`` of the Euclidean distances from its unit row to
         its own and to the next cluster's mean. The representation is what `transform` gives, unless the estimator has
-        `cluster_centers_`: there `transform` measures distances, as in scikit-learn.
+        `cluster_centers_`, where `transform` measures distances, as in scikit-learn, or takes pixels: its features are
+        its representation.
     """
     labels = np.asarray(estimator.labels_, dtype=np.int64)
     probabilities = getattr(estimator, "probabilities_", None)
@@ -71,6 +73,8 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
 def _represent(estimator: Any, X: FloatArray) -> tuple[FloatArray | None, dict[str, Any]]:
     """Return the representation, if there is one and it is small enough to keep, and what the run says of it."""
     if not hasattr(estimator, "transform") or hasattr(estimator, "cluster_centers_"):
+        return None, {}
+    if get_tags(estimator).input_tags.three_d_array:  # it takes pixels, and `X` are what it made of them
         return None, {}
     Z = np.ascontiguousarray(estimator.transform(X), dtype=np.float32)
     is_kept = Z.nbytes <= MAX_REPRESENTATION_BYTES

@@ -287,6 +287,22 @@ class ClusterSummary:
     borderline: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """Where a long training stands, so that another process can go on with it.
+
+    Attributes
+    ----------
+    arrays : mapping of str to ndarray
+        All that changes in the course of the training.
+    facts : mapping
+        By which it is known again: parameters, what the data are. JSON-compatible.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any]
+
+
 @runtime_checkable
 class Backbone(Protocol):
     """A frozen network that turns pixels into features."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from covey.cluster import CLUSTERERS, Agglomerative, KMeans, SpectralClustering
+from covey.cluster import Agglomerative, KMeans, SpectralClustering
 from covey.errors import ConvergenceError
 from covey.types import NOISE
 
@@ -24,7 +24,7 @@ def _contract() -> ModuleType:
 
 CONTRACT = _contract()  # for its short settings
 FEW_STEPS = 6  # what is tested here does not hang on what was learned
-NAMES = [CONTRACT._param(name) for name in sorted(CLUSTERERS)]
+NAMES = [CONTRACT._param(name) for name in sorted(CONTRACT.ON_FEATURES)]
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(30, 6)).astype(np.float32)
 DUPLICATES = np.repeat(ROWS[:3], 10, axis=0)

@@ -36,7 +36,15 @@ def info(project: Path, as_json: bool) -> None:
     click.echo()
     echo_table(
         [
-            (i.id, i.name, i.created_at, i.method, i.n_clusters, i.n_images, " + ".join(i.backbones) or "unknown")
+            (
+                i.id,
+                i.name,
+                i.created_at,
+                i.method,
+                i.n_clusters,
+                i.n_images,
+                " + ".join(i.backbones) or str(i.info.get("pixels", "unknown")),
+            )
             for i in partitions
         ],
         ("run", "name", "created", "method", "clusters", "images", "backbone"),

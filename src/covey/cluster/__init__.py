@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from covey.cluster._classical import HDBSCAN, Agglomerative, GaussianMixture, UMAPKMeans
     from covey.cluster._cpp import CPP
     from covey.cluster._kmeans import KMeans
+    from covey.cluster._mmdc import MMDC
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
     from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLUSTERERS",
+    "MMDC",
     "TURTLE",
     "TurtleSelection",
     "generalization",
@@ -55,6 +57,7 @@ CLUSTERERS = Registry(
         "scan": "covey.cluster._scan:SCAN",
         "turtle": "covey.cluster._turtle:TURTLE",
         "cpp": "covey.cluster._cpp:CPP",
+        "mmdc": "covey.cluster._mmdc:MMDC",
         "ssc-omp": "covey.cluster._subspace:SSCOMP",
         "ensc": "covey.cluster._subspace:EnSC",
         "spectral": "covey.cluster._spectral:SpectralClustering",
@@ -73,6 +76,7 @@ _HOME = {
     "BetaSweep": "covey.cluster._temi",
     "fine_tune": "covey.cluster._temi",
     "FineTuned": "covey.cluster._temi",
+    "MMDC": "covey.cluster._mmdc",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
     "TURTLE": "covey.cluster._turtle",
