@@ -4,6 +4,7 @@ from covey.pipeline._cluster import (
     RunResult,
     cluster_folder,
     embed_folder,
+    installed_versions,
 )
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
@@ -20,6 +21,7 @@ __all__ = [
     "embed_folder",
     "embed_images",
     "evaluate_partition",
+    "installed_versions",
     "load_backbones",
     "load_features",
     "make_estimator",

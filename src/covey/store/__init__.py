@@ -15,6 +15,7 @@ without one.
 """
 
 from covey.store._features import FeatureStore
+from covey.store._lock import exclusive_lock
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
 from covey.store._tables import write_skipped, write_tables
@@ -30,4 +31,5 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
+    "exclusive_lock",
 ]
