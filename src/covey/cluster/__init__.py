@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from covey.registry import Registry
 
 if TYPE_CHECKING:
+    from covey.cluster._classical import HDBSCAN, Agglomerative, GaussianMixture, UMAPKMeans
     from covey.cluster._cpp import CPP
     from covey.cluster._kmeans import KMeans
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
-    from covey.cluster._spectral import SpectralClustering
+    from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
     from covey.cluster._subspace import SSCOMP, EnSC
     from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
     from covey.cluster._turtle import TURTLE, TurtleSelection, generalization, select_turtle
@@ -29,6 +30,11 @@ __all__ = [
     "SSCOMP",
     "EnSC",
     "SpectralClustering",
+    "SinkhornSpectral",
+    "Agglomerative",
+    "GaussianMixture",
+    "HDBSCAN",
+    "UMAPKMeans",
     "SCAN",
     "SCP",
     "TEMI",
@@ -52,6 +58,11 @@ CLUSTERERS = Registry(
         "ssc-omp": "covey.cluster._subspace:SSCOMP",
         "ensc": "covey.cluster._subspace:EnSC",
         "spectral": "covey.cluster._spectral:SpectralClustering",
+        "sinkhorn-spectral": "covey.cluster._spectral:SinkhornSpectral",
+        "agglomerative": "covey.cluster._classical:Agglomerative",
+        "gaussian-mixture": "covey.cluster._classical:GaussianMixture",
+        "hdbscan": "covey.cluster._classical:HDBSCAN",
+        "umap-kmeans": "covey.cluster._classical:UMAPKMeans",
     },
 )
 
@@ -72,6 +83,11 @@ _HOME = {
     "SSCOMP": "covey.cluster._subspace",
     "EnSC": "covey.cluster._subspace",
     "SpectralClustering": "covey.cluster._spectral",
+    "SinkhornSpectral": "covey.cluster._spectral",
+    "Agglomerative": "covey.cluster._classical",
+    "GaussianMixture": "covey.cluster._classical",
+    "HDBSCAN": "covey.cluster._classical",
+    "UMAPKMeans": "covey.cluster._classical",
 }
 
 

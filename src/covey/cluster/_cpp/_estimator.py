@@ -13,10 +13,11 @@ from torch import Tensor
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
 from covey.cluster._cpp._checks import check_cpp_parameters
+from covey.cluster._cpp._code_clusterer import CodeClusterer
 from covey.cluster._cpp._presets import PRESETS
-from covey.cluster._cpp._spectral import CodeClusterer, Spectrum, memberships
 from covey.cluster._cpp._training import RateReduction, RateSettings, make_optimizer
 from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._spectral import Spectrum, memberships
 from covey.cluster._training import (
     collect_predictions,
     iter_batches,

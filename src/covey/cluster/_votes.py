@@ -1,11 +1,16 @@
-"""Labels for new rows: the vote of the nearest rows that have one."""
+"""Labels for new rows: the vote of the nearest rows that have one; and the base of the estimators that predict so."""
+
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, ClusterMixin
 
-from covey._arrays import iter_chunks
+from covey._arrays import iter_chunks, l2_normalize
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
-from covey.types import FloatArray, IntArray
+from covey.cluster._checks import predict_features
+from covey.cluster._with_presets import WithPresets
+from covey.types import NOISE, FloatArray, IntArray
 
 _TILE_ENTRIES = 2**25
 _GATHER_ENTRIES = 2**22
@@ -63,3 +68,47 @@ def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, 
         votes.scatter_add_(1, known_labels[voters], weights)
         answers.append(to_numpy(votes.argmax(dim=1)))
     return np.concatenate(answers)
+
+
+class VotingClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of the estimators that know labels of the training rows alone.
+
+    A subclass ends its `fit` with `_keep`. It has the parameters `n_votes` and `device`.
+    """
+
+    _rows: FloatArray
+    labels_: IntArray
+    n_votes: int
+    device: str
+
+    def predict(self, X: Any) -> IntArray:
+        """Label rows by the vote of the training rows nearest by cosine.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int64
+            Of those in `labels_`; for the training rows the same.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        return self._vote(l2_normalize(predict_features(self, X)), self._rows, self.labels_)
+
+    def _vote(self, queries: FloatArray, rows: FloatArray, labels: IntArray) -> IntArray:
+        """Label unit rows (m, d) by unit rows (n, d) with labels; noise has a vote as well."""
+        n_votes = min(self.n_votes, len(rows))
+        return vote_of_nearest(queries, rows, labels - NOISE, n_votes=n_votes, device=self.device) + NOISE
+
+    def _keep(self, rows: FloatArray, labels: IntArray) -> None:
+        """Keep the labels of unit rows (n, d), for `predict` too; equal rows get one label."""
+        self._rows = rows
+        self.labels_ = unify_equal_rows(rows, labels - NOISE) + NOISE

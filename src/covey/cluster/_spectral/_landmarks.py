@@ -1,10 +1,10 @@
-"""Spectral clustering of the membership of all rows, which is never formed.
+"""Spectral clustering of the doubly stochastic membership of all rows, which is never formed.
 
-The membership Π of n rows has n² entries, but each is a function of two codes of d numbers. So a random sample of m
-rows, the landmarks, stands for all: P (n, m) is the doubly stochastic membership between rows and landmarks, and
-P Λ⁻¹ Pᵀ, with Λ the column sums of P, is that of rows with each other in a walk of two steps. Its eigenvectors are
-singular vectors of P Λ^-1/2 and need the m x m matrix Λ^-1/2 PᵀP Λ^-1/2 alone. It is doubly stochastic and symmetric
-exactly. Where every row is a landmark, it is Π Πᵀ, whose eigenvectors are those of Π: the dense answer.
+The membership Π of n rows has n² entries, but each is a function of two unit rows of d numbers, called codes here. So
+a random sample of m rows, the landmarks, stands for all: P (n, m) is the doubly stochastic membership between rows and
+landmarks, and P Λ⁻¹ Pᵀ, with Λ the column sums of P, is that of rows with each other in a walk of two steps. Its
+eigenvectors are singular vectors of P Λ^-1/2 and need the m x m matrix Λ^-1/2 PᵀP Λ^-1/2 alone. It is doubly stochastic
+and symmetric exactly. Where every row is a landmark, it is Π Πᵀ, whose eigenvectors are those of Π: the dense answer.
 """
 
 import math
@@ -20,7 +20,6 @@ from torch.nn.functional import normalize
 from covey._arrays import iter_chunks
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
-from covey.nn.code_heads import CodeHeads
 from covey.objectives.sinkhorn import similarity_scores
 from covey.types import FloatArray
 
@@ -203,29 +202,6 @@ class Spectrum(NamedTuple):
             )  # too few distinct rows: empty clusters are told of later
             kmeans.fit(coordinates)
         return SpectralLabels(landmarks, axes, to_tensor(kmeans.cluster_centers_, C.device))
-
-
-class CodeClusterer(nn.Module):
-    """From scaled rows to logits: a network's code, and its labels.
-
-    Parameters
-    ----------
-    network : CodeHeads
-        Trained.
-    labels : SpectralLabels
-        Of its codes.
-    """
-
-    def __init__(self, network: CodeHeads, labels: SpectralLabels) -> None:
-        super().__init__()
-        self.network = network
-        self.labels = labels
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map scaled rows (batch, n_features) to logits (batch, n_clusters)."""
-        code = self.network.encode(rows).float().to(rows.dtype)  # as the estimator keeps it
-        logits: Tensor = self.labels(code)
-        return logits
 
 
 def memberships(C: FloatArray, other: FloatArray, landmarks: Landmarks) -> FloatArray:

@@ -1,4 +1,4 @@
-"""CPP's spectral step against the dense answer, in which the whole membership is formed."""
+"""Spectral clustering of a membership against the dense answer, in which the whole membership is formed."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from scipy.linalg import subspace_angles
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from covey.cluster._cpp import _spectral as module
-from covey.cluster._cpp._spectral import Spectrum, fit_landmarks, memberships, spectral_axes, spectral_coordinates
+from covey.cluster._spectral import _landmarks as module
+from covey.cluster._spectral._landmarks import Spectrum, fit_landmarks, memberships, spectral_axes, spectral_coordinates
 from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
 
 GAMMA, N_CLUSTERS = 0.15, 5
