@@ -3,17 +3,18 @@
 What is a registered clusterer runs as one; the others are here. They are rows of their own, never methods.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from covey.bench._experiment import Method
-from covey.errors import MissingExtraError
 from covey.types import FloatArray, IntArray
 
 RANDOM: Final = "random"
+LINEAR: Final = "linear-probe"
+NEAREST: Final = "knn-probe"
 
 FLOORS: Final = (
     Method(RANDOM),
@@ -21,14 +22,14 @@ FLOORS: Final = (
     Method("kmeans", changes={"spherical": False}),
     Method("umap-kmeans"),
 )
-CEILINGS: Final = (Method("linear-probe"), Method("knn-probe"))
+CEILINGS: Final = (Method(LINEAR), Method(NEAREST))
 REFERENCES: Final[Mapping[str, tuple[Method, ...]]] = MappingProxyType(
     {
-        "random": FLOORS[:1],
+        RANDOM: FLOORS[:1],
         "kmeans": FLOORS[1:3],
         "umap-kmeans": FLOORS[3:],
-        "linear-probe": CEILINGS[:1],
-        "knn-probe": CEILINGS[1:],
+        LINEAR: CEILINGS[:1],
+        NEAREST: CEILINGS[1:],
     }
 )
 """What a file's ``references`` can name."""
@@ -67,28 +68,3 @@ class RandomLabels:
     def predict(self, X: FloatArray) -> IntArray:
         """Draw labels for other rows, new ones with each call."""
         return self._rng.integers(self.n_clusters, size=len(X))
-
-
-def find_probe(name: str) -> Callable[..., Any]:
-    """Return the function of a probe.
-
-    Parameters
-    ----------
-    name : str
-        One of `PROBES`.
-
-    Returns
-    -------
-    probe : callable
-        Takes the rows to fit, their classes and the rows to score, and returns the classes of the latter.
-
-    Raises
-    ------
-    MissingExtraError
-        If this version of covey has no probes.
-    """
-    try:
-        from covey import probes  # noqa: PLC0415 - it loads torch, which the scheduler does not need
-    except ImportError as error:
-        raise MissingExtraError(f"This version of covey has no covey.probes, which {name!r} needs.") from error
-    return getattr(probes, name.replace("-", "_"))  # type: ignore[no-any-return]  # a module looked up by name

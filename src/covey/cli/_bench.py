@@ -58,7 +58,9 @@ def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> Non
 
 def _echo_line(line: Mapping[str, Any]) -> None:
     """Print one finished seed."""
-    what = f"{line['rows']['dataset']}  {line['method']['name']}  fit={line['fit']}  seed={line['seed']}"
+    from covey.bench import Method
+
+    what = f"{line['rows']['dataset']}  {Method(**line['method']).title}  fit={line['fit']}  seed={line['seed']}"
     if line["status"] != "ok":
         click.echo(f"{what}  {line['status']}: {line['error']}")
         return

@@ -10,11 +10,11 @@ from covey.bench._experiment import ExperimentFile
 from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
 from covey.bench._read import read_experiments
-from covey.bench._runner import EXPERIMENTS
 from covey.bench.report import _text
 from covey.bench.report._papers import collect_claims, published_points, write_paper
 from covey.bench.report._plots import plot_cost, plot_published
 from covey.bench.report._tables import Table, build_tables
+from covey.bench.runner import EXPERIMENTS
 from covey.errors import DatasetError
 
 if TYPE_CHECKING:

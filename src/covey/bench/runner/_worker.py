@@ -1,6 +1,6 @@
-"""One task in a process of its own: make rows ready, or fit one seed and score it. Run as ``-m covey.bench._worker``.
+"""One task in a process of its own: make rows ready, or fit one seed and score it.
 
-A task and its result are JSON files. Labels enter after the fit, for scores alone; a probe is the exception that its
+Run as ``python -m covey.bench.runner._worker TASK RESULT``, two JSON files. Labels enter after the fit, for scores alone; a probe is the exception that its
 name says.
 """
 
@@ -12,18 +12,20 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from covey.bench._experiment import RowsSpec
-from covey.bench._machine import Meter, hardware, resident_mb, versions
-from covey.bench._prepare import Arrays, load_arrays, prepare_rows
-from covey.bench._references import PROBES, RANDOM, RandomLabels, find_probe
-from covey.bench._scores import score_batches, score_labels
+from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
+from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
+from covey.bench.runner._prepare import Arrays, load_arrays, prepare_rows
+from covey.bench.runner._scores import score_batches, score_labels
 from covey.pipeline import make_estimator
+from covey.probes import ProbeResult, knn_probe, linear_probe
 from covey.types import FloatArray, IntArray
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -89,7 +91,7 @@ def run_seed(task: Mapping[str, Any]) -> dict[str, Any]:
         "scores": scores,
         "partition_sha256": {part: partition_hash(values) for part, values in labels.items()},
         "diagnostics": _plain(getattr(estimator, "diagnostics_", {})),
-        "warnings": list(dict.fromkeys(str(warning.message) for warning in caught))[:_MOST_WARNINGS],
+        "warnings": _words(caught),
         "cost": {
             **fitting.to_dict(),
             "predict_wall_s": predicting.to_dict()["wall_s"],
@@ -134,18 +136,24 @@ def partition_hash(labels: IntArray) -> str:
 
 def _run_probe(name: str, arrays: Arrays, seed: int) -> dict[str, Any]:
     """Train a probe on the classes of the rows to fit and score the others: a ceiling, not a method."""
-    probe = find_probe(name)
-    takes_seed = "random_state" in inspect.signature(probe).parameters
-    with Meter() as meter:
-        predicted = probe(arrays.X, arrays.y, arrays.X_test, **({"random_state": seed} if takes_seed else {}))
-    labels = np.asarray(predicted)
+    probe: Callable[..., ProbeResult] = partial(linear_probe, random_state=seed) if name == LINEAR else knn_probe
+    X, X_test = (rows.reshape(len(rows), -1) for rows in (arrays.X, arrays.X_test))
+    with Meter() as meter, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = probe(X, arrays.y, X_test, arrays.y_test)
+    labels = np.asarray(result.predictions)
     return {
         "scores": {"test": score_labels(arrays.y_test, labels)},
         "partition_sha256": {"test": partition_hash(labels)},
-        "diagnostics": {},
-        "warnings": [],
+        "diagnostics": _plain(result.settings),
+        "warnings": _words(caught),
         "cost": {**meter.to_dict(), "peak_rss_mb": resident_mb(peak=True)},
     }
+
+
+def _words(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Return the first of the warnings, each once."""
+    return list(dict.fromkeys(str(warning.message) for warning in caught))[:_MOST_WARNINGS]
 
 
 def _table(probabilities: Any) -> FloatArray | None:

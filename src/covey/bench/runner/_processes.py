@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Self
 from covey.engines import n_threads
 
 _SCRATCH: Final = ".running"
+_MODULE: Final = "covey.bench.runner._worker"
 _MAX_WORDS: Final = 400
 _CLASS: Final = re.compile(r"^covey\.errors\.\w+: ")
 """Our own errors say everything without their class."""
@@ -80,7 +81,7 @@ class Worker:
         name : str
             Of its files.
         task : mapping
-            For `covey.bench._worker`.
+            For `covey.bench.runner._worker`.
         output : Path
             Folder of the results, below which the files lie while it runs.
         timeout_s : float or None
@@ -104,7 +105,13 @@ class Worker:
             environment["OMP_NUM_THREADS"] = str(n_threads)
         with files.with_suffix(".log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "covey.bench._worker", str(task_path), str(files.with_suffix(".result.json"))],
+                [
+                    sys.executable,
+                    "-m",
+                    "covey.bench.runner._worker",
+                    str(task_path),
+                    str(files.with_suffix(".result.json")),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
