@@ -108,7 +108,7 @@ class Worker:
                 [
                     sys.executable,
                     "-m",
-                    "covey.bench.runner._worker",
+                    _MODULE,
                     str(task_path),
                     str(files.with_suffix(".result.json")),
                 ],

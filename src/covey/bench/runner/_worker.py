@@ -1,7 +1,7 @@
 """One task in a process of its own: make rows ready, or fit one seed and score it.
 
-Run as ``python -m covey.bench.runner._worker TASK RESULT``, two JSON files. Labels enter after the fit, for scores alone; a probe is the exception that its
-name says.
+Run as ``python -m covey.bench.runner._worker TASK RESULT``, two JSON files. Labels enter after the fit, for scores
+alone; a probe is the exception that its name says.
 """
 
 import ctypes
