@@ -65,7 +65,7 @@ def make_line() -> Callable[..., dict[str, Any]]:
             "fit": fit,
             "seed": seed,
             "status": "ok",
-            "scores": {part: scores for part in parts},
+            "scores": dict.fromkeys(parts, scores),
             "n_clusters": 4,
             "data": {"n_fit": 200, "n_score": 200, "shape": [12], "n_classes": 4, "sha256": "x"},
             "cost": {
