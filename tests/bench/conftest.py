@@ -26,12 +26,14 @@ def write_file(tmp_path: Path) -> Callable[..., ExperimentFile]:
 
 @pytest.fixture
 def write_arrays(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes blobs as `prepare_rows` does; `order` permutes the classes of the rows."""
+    """Return a function that writes blobs, or pictures, as `prepare_rows` does; `order` permutes their classes."""
 
-    def write(*, order: np.ndarray | None = None, n: int = 120, name: str = "arrays") -> Path:
+    def write(*, order: np.ndarray | None = None, n: int = 120, name: str = "arrays", is_pixels: bool = False) -> Path:
         rng = np.random.default_rng(0)
         y = np.arange(n) % 4
         X = (rng.normal(size=(4, 12)) * 6)[y] + rng.normal(size=(n, 12))
+        if is_pixels:  # each class has its brightness in each channel
+            X = rng.integers(0, 256, size=(4, 3))[y][:, None, None] * 0.7 + rng.integers(0, 60, size=(n, 16, 16, 3))
         if order is not None:
             y = y[order]
         folder = tmp_path / name
@@ -39,7 +41,7 @@ def write_arrays(tmp_path: Path) -> Callable[..., Path]:
         n_fit = n * 3 // 4
         parts = {"X": X[:n_fit], "X_test": X[n_fit:]}
         for key, rows in parts.items():
-            np.save(folder / f"{key}.npy", rows.astype(np.float32))
+            np.save(folder / f"{key}.npy", rows.astype(np.uint8 if is_pixels else np.float32))
         np.save(folder / "y.npy", y[:n_fit])
         np.save(folder / "y_test.npy", y[n_fit:])
         return folder

@@ -12,20 +12,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
+from covey.bench._check import takes_pixels
 from covey.bench.runner import _worker
 from covey.bench.runner._worker import partition_hash, run_seed
 from covey.cluster import CLUSTERERS
 
-_CONTRACT = Path(__file__).parents[1] / "contracts" / "test_clusterers.py"
+_CONTRACTS = (Path(__file__).parents[1] / "contracts").glob("test_*clusterers.py")
 
 
 def short_settings() -> dict[str, dict[str, Any]]:
-    """Return what makes a fit of each method short, as the contract of clusterers has it."""
-    spec = importlib.util.spec_from_file_location("clusterer_contract", _CONTRACT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SHORT
+    """Return what makes a fit of each method short, as the contracts of clusterers have it."""
+    found = {}
+    for path in _CONTRACTS:
+        spec = importlib.util.spec_from_file_location(f"contract_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= module.SHORT
+    return found
 
 
 SHORT = short_settings()
@@ -39,7 +44,9 @@ def task(folder: Path, name: str, *, fit: str = "train", **changes: Any) -> dict
 @pytest.mark.parametrize("name", [*sorted(CLUSTERERS), "random"])
 def test_permuting_the_labels_changes_no_prediction(name: str, write_arrays: Callable[..., Path]) -> None:
     order = np.random.default_rng(1).permutation(120)
-    folders = [write_arrays(name="true"), write_arrays(order=order, name="permuted")]
+    is_pixels = name in CLUSTERERS and takes_pixels(CLUSTERERS[name]())
+    made = [{"name": "true"}, {"name": "permuted", "order": order}]
+    folders = [write_arrays(**keywords, is_pixels=is_pixels) for keywords in made]
     assert (np.load(folders[0] / "y.npy") != np.load(folders[1] / "y.npy")).any()
     results = [run_seed(task(folder, name, **SHORT.get(name, {}))) for folder in folders]
     assert results[0]["partition_sha256"] == results[1]["partition_sha256"]
@@ -50,7 +57,7 @@ def test_permuting_the_labels_changes_no_prediction(name: str, write_arrays: Cal
 def test_a_fit_gets_rows_and_nothing_else(write_arrays: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    class Spy:
+    class Spy(BaseEstimator):
         def fit(self, X: Any, y: Any = None, **keywords: Any) -> None:
             seen.append((X.shape, y, keywords))
             self.labels_ = np.zeros(len(X), dtype=np.int64)
@@ -80,6 +87,13 @@ def test_all_rows_are_fitted_and_scored(write_arrays: Callable[..., Path]) -> No
     assert set(result["scores"]) == {"all"}
     assert result["scores"]["all"]["n"] == 120
     assert result["scores"]["all"]["acc"] == 1
+
+
+@pytest.mark.parametrize("name", ["kmeans", "random", "knn-probe"])
+def test_references_see_pictures_as_rows_of_numbers(name: str, write_arrays: Callable[..., Path]) -> None:
+    result = run_seed(task(write_arrays(is_pixels=True), name))
+    assert result["scores"]["test"]["n"] == 30
+    assert name == "random" or result["scores"]["test"]["acc"] == 1
 
 
 @pytest.mark.parametrize("name", ["linear-probe", "knn-probe"])

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from sklearn.utils import get_tags
+
 from covey.backbones import BACKBONES
 from covey.bench._experiment import PIXELS, TUNINGS, Experiment, Method, Published
 from covey.bench._protocol import PROTOCOLS
@@ -66,6 +68,11 @@ def check_experiment(experiment: Experiment, where: str) -> None:
         raise InvalidValueError(f"{where}: {error}") from error
 
 
+def takes_pixels(estimator: Any) -> bool:
+    """Tell whether an estimator is fitted on pictures in place of features, by scikit-learn's tags."""
+    return bool(get_tags(estimator).input_tags.three_d_array)
+
+
 def is_seeded(method: Method) -> bool:
     """Tell whether a method's result can hang on its seed."""
     if method.name not in CLUSTERERS:
@@ -105,8 +112,11 @@ def _check_method(experiment: Experiment) -> None:
         if method.preset or method.changes:
             raise InvalidValueError(f"{method.name} has no settings.")
         return
-    CLUSTERERS[method.name]
-    make_estimator(method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes))
+    estimator = make_estimator(
+        method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes)
+    )
+    if takes_pixels(estimator) and experiment.rows.features != (PIXELS,):
+        raise InvalidValueError(f"{method.name} learns from pictures: say features = {PIXELS!r}.")
 
 
 def _check_run(experiment: Experiment) -> None:

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from covey.bench._check import check_experiment, check_keys, join_where
+from covey.bench._check import check_experiment, check_keys, join_where, takes_pixels
 from covey.bench._experiment import TUNINGS, Experiment, ExperimentFile, Method, Published, RowsSpec
 from covey.bench._references import REFERENCES
 from covey.cluster import CLUSTERERS
@@ -129,7 +129,7 @@ def _methods(matrix: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """Return the methods of a matrix; ``"all"`` stands for every registered clusterer of features."""
     named, excluded = matrix.get("methods", []), list(matrix.get("except", []))
     if named == "all":
-        known = [name for name in CLUSTERERS if not takes_pixels(name)]
+        known = [name for name in CLUSTERERS if not takes_pixels(CLUSTERERS[name]())]
         named = [name for name in known if name not in excluded]
     elif excluded:
         raise InvalidValueError(f"{where} has 'except', which belongs to methods = \"all\" alone.")
@@ -139,13 +139,6 @@ def _methods(matrix: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     if not methods:
         raise InvalidValueError(f'{where} has no methods; give a list of names, or "all".')
     return methods
-
-
-def takes_pixels(name: str) -> bool:
-    """Tell whether a clusterer wants pictures in place of features, by scikit-learn's tags."""
-    from sklearn.utils import get_tags  # noqa: PLC0415 - half a second that listing experiments does not need
-
-    return not get_tags(CLUSTERERS[name]()).input_tags.two_d_array
 
 
 def _read_single(entries: list[dict[str, Any]], defaults: Mapping[str, Any], path: Path) -> Iterator[Experiment]:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from covey.bench._check import takes_pixels
 from covey.bench._experiment import RowsSpec
 from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
 from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
@@ -70,9 +71,11 @@ def run_seed(task: Mapping[str, Any]) -> dict[str, Any]:
     method = task["method"]
     n_clusters = int(method["n_clusters"] or task["n_classes"])
     if method["name"] in PROBES:
-        return {"n_clusters": n_clusters, **_run_probe(method["name"], arrays, task["seed"])}
-    X, y = rows_to_fit(arrays, task["fit"])
+        return {"n_clusters": n_clusters, **_run_probe(method["name"], flatten(arrays), task["seed"])}
     estimator = build(method, n_clusters, task["seed"])
+    if method["name"] == RANDOM or not takes_pixels(estimator):
+        arrays = flatten(arrays)
+    X, y = rows_to_fit(arrays, task["fit"])
     before_mb = resident_mb(peak=False)
     with warnings.catch_warnings(record=True) as caught, Meter() as fitting:
         warnings.simplefilter("always")
@@ -109,6 +112,14 @@ def rows_to_fit(arrays: Arrays, fit: str) -> tuple[Any, IntArray]:
     return np.concatenate([arrays.X, arrays.X_test]), np.concatenate([arrays.y, arrays.y_test])
 
 
+def flatten(arrays: Arrays) -> Arrays:
+    """Return pictures as rows of numbers, for what is no method on pictures; rows of features stay as they are."""
+    if arrays.X.ndim == 2:
+        return arrays
+    rows = (part.reshape(len(part), -1).astype(np.float32) for part in (arrays.X, arrays.X_test))
+    return arrays._replace(**dict(zip(("X", "X_test"), rows, strict=True)))
+
+
 def build(method: Mapping[str, Any], n_clusters: int, seed: int) -> Any:
     """Make the estimator of a method, or the reference of that name."""
     if method["name"] == RANDOM:
@@ -137,10 +148,9 @@ def partition_hash(labels: IntArray) -> str:
 def _run_probe(name: str, arrays: Arrays, seed: int) -> dict[str, Any]:
     """Train a probe on the classes of the rows to fit and score the others: a ceiling, not a method."""
     probe: Callable[..., ProbeResult] = partial(linear_probe, random_state=seed) if name == LINEAR else knn_probe
-    X, X_test = (rows.reshape(len(rows), -1) for rows in (arrays.X, arrays.X_test))
     with Meter() as meter, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = probe(X, arrays.y, X_test, arrays.y_test)
+        result = probe(arrays.X, arrays.y, arrays.X_test, arrays.y_test)
     labels = np.asarray(result.predictions)
     return {
         "scores": {"test": score_labels(arrays.y_test, labels)},
@@ -179,7 +189,7 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _time_reference(X: Any, n_clusters: int) -> dict[str, float]:
     """Time k-means on the same rows in the same process: what costs are told in."""
-    flat = X if X.ndim == 2 else X.reshape(len(X), -1).astype(np.float32)
+    flat = X if X.ndim == 2 else np.reshape(X, (len(X), -1)).astype(np.float32)
     with warnings.catch_warnings(), Meter() as meter:
         warnings.simplefilter("ignore")
         make_estimator("kmeans", n_clusters, random_state=0, device="auto").fit(flat)
