@@ -78,6 +78,13 @@ def test_what_is_asked_for_twice_is_merged(write_file: Write) -> None:
     assert experiment.seeds == (0, 1, 2, 3, 4, 9)
 
 
+def test_views_belong_to_the_rows_to_fit(write_file: Write) -> None:
+    text = MINIMAL.replace("digits", "imagenette") + 'features = "color_histogram"\nn_views = 2\n'
+    assert write_file(text).experiments[0].rows.n_views == 2
+    with pytest.raises(InvalidValueError, match="leave out n_views"):
+        write_file(text + 'protocols = ["mmdc"]\n')
+
+
 def test_a_grid_is_an_oracle(write_file: Write) -> None:
     grid = MINIMAL + "grid = { beta = [0.6, 0.7], n_heads = [1, 2] }\n"
     with pytest.raises(InvalidValueError, match="oracle"):

@@ -125,6 +125,8 @@ def _check_run(experiment: Experiment) -> None:
     for name in experiment.protocols:
         if name not in PROTOCOLS:
             raise InvalidValueError(f"protocols names {name!r}; there are {', '.join(PROTOCOLS)}.")
+        if experiment.rows.n_views and PROTOCOLS[name].fit == "all":
+            raise InvalidValueError(f"{name} fits all rows, but only the rows to fit have views: leave out n_views.")
     if experiment.tuning not in TUNINGS:
         raise InvalidValueError(f"tuning is {experiment.tuning!r}; it must be one of {', '.join(TUNINGS)}.")
     if not experiment.timeout_s > 0:

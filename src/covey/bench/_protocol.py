@@ -5,18 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from covey.errors import UnknownNameError
-
 BATCH_ROWS: Final = 1024
 """Rows of a batch where batches are scored one by one: CPP's batch size on most sets (table 8d)."""
-
-FITS: Final = ("train", "all")
-"""What can be fitted: the rows to fit, or these and the rows to score together."""
-
-PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"train": ("test", "train", "train-batches"), "all": ("all",)}
-)
-"""What can be scored after each kind of fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +113,4 @@ PROTOCOLS: Final = _rows(
 )
 """Protocols by name: the honest three first, then the papers' own."""
 
-HONEST: Final = ("inductive", "transductive-train", "transductive-all")
-
-
-def find_protocol(name: str) -> Protocol:
-    """Return a protocol by its name.
-
-    Parameters
-    ----------
-    name : str
-        A name in `PROTOCOLS`.
-
-    Returns
-    -------
-    protocol : Protocol
-        The row.
-
-    Raises
-    ------
-    UnknownNameError
-        With the names that there are.
-    """
-    if name not in PROTOCOLS:
-        raise UnknownNameError(f"Unknown protocol {name!r}. There are: {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]
+HEADLINE: Final = "inductive"

@@ -44,8 +44,9 @@ def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> Non
     from covey.bench import find_file, read_experiments, run_experiments
 
     read = [read_experiments(find_file(file)) for file in files]
-    told = None if options.pop("quiet") else _echo_line
-    report = run_experiments(read, output, data=data, told=told, **options)
+    if not options.pop("quiet"):
+        options |= {"told": _echo_line, "announce": lambda words: click.echo(words, err=True)}
+    report = run_experiments(read, output, data=data, **options)
     for name, reason in report.missing.items():
         click.echo(f"left out {name}: {reason}", err=True)
     for failure in report.failures:

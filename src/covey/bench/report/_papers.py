@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from covey.bench._experiment import Experiment, ExperimentFile, Published
-from covey.bench._protocol import HONEST, PROTOCOLS
+from covey.bench._protocol import HEADLINE, PROTOCOLS
 from covey.bench.report._plots import Point
 from covey.bench.report._tables import Row, Table
 from covey.bench.report._text import NOTHING, facts_line, percent, spread
@@ -58,7 +58,7 @@ def collect_claims(file: ExperimentFile, tables: Sequence[Table]) -> list[Claim]
         return rows.get((protocol, experiment.rows, experiment.method.title, experiment.tuning))
 
     return [
-        Claim(experiment, published, find(experiment, published.protocol), find(experiment, HONEST[0]))
+        Claim(experiment, published, find(experiment, published.protocol), find(experiment, HEADLINE))
         for experiment in file.experiments
         for published in experiment.published
     ]
@@ -136,7 +136,7 @@ def _explain(number: int, claim: Claim, tables: Sequence[Table]) -> str:
 def _differences(claim: Claim, tables: Sequence[Table]) -> Iterator[str]:
     for words, row, name in (
         ("its protocol", claim.own, claim.published.protocol),
-        ("inductive", claim.honest, HONEST[0]),
+        ("inductive", claim.honest, HEADLINE),
     ):
         if row is not None:
             table = next(table for table in tables if row in table.rows and table.protocol.name == name)

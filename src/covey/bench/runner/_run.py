@@ -77,6 +77,7 @@ def run_experiments(
     data: Path,
     n_jobs: int = 1,
     retry_failed: bool = False,
+    announce: Callable[[str], None] | None = None,
     told: Told | None = None,
 ) -> RunReport:
     """Run what experiment files ask for and is not finished yet.
@@ -93,6 +94,8 @@ def run_experiments(
         Seeds at once; each gets its share of the processors. Times of seeds that run side by side are worth less.
     retry_failed : bool, default=False
         Whether seeds that failed or ran out of time are run again.
+    announce : callable, optional
+        Gets a sentence before something that may take long.
     told : callable, optional
         Gets each line as soon as it is written.
 
@@ -114,7 +117,7 @@ def run_experiments(
         ledger.repair()
         _keep_files(files, output / EXPERIMENTS)
         experiments = [experiment for file in files for experiment in file.experiments]
-        ready = _prepare_all(experiments, output, data, report)
+        ready = _prepare_all(experiments, output, data, report, announce)
         jobs = list(_jobs(experiments, ready))
         finished = finished_keys(ledger.read(), retry_failed=retry_failed)
         waiting = [job for job in jobs if job.key not in finished]
@@ -141,11 +144,17 @@ def _keep_files(files: Sequence[ExperimentFile], folder: Path) -> None:
 
 
 def _prepare_all(
-    experiments: Sequence[Experiment], output: Path, data: Path, report: RunReport
+    experiments: Sequence[Experiment],
+    output: Path,
+    data: Path,
+    report: RunReport,
+    announce: Callable[[str], None] | None,
 ) -> dict[RowsSpec, dict[str, Any]]:
     """Make the rows of all experiments ready, one set after another; a set that is not here is left out."""
     ready = {}
     for rows in dict.fromkeys(experiment.rows for experiment in experiments):
+        if announce is not None:
+            announce(f"Making ready: {rows.title}, {rows.features_title}")
         task = {"kind": "prepare", "rows": asdict(rows), "data": str(data.resolve())}
         with Worker.start(f"prepare-{digest_of(task)}", task, output, timeout_s=None) as worker:
             result = worker.wait()
