@@ -221,6 +221,37 @@ def test_text_from_files_is_escaped(results: Any, tmp_path: Path) -> None:
     assert "<script>" not in (tmp_path / "elsewhere" / "index.html").read_text()
 
 
+def test_a_set_of_which_nothing_ran_is_named_and_has_no_tables(results: Any, tmp_path: Path) -> None:
+    file, lines = results
+    folder = tmp_path / "out"
+    (folder / "experiments").mkdir(parents=True)
+    more = '[[experiment]]\nset = "moco50"\nmethod = "temi"\n'
+    (folder / "experiments" / "x.toml").write_text(file.path.read_text() + more)
+    for line in lines:
+        Ledger(folder).append(line)
+    write_report(folder)
+    text = (folder / "report" / "report.md").read_text()
+    assert "not on this machine: moco50." in text
+    assert "## moco50" not in text
+
+
+@pytest.mark.browser
+def test_a_browser_shows_it_without_complaint_in_any_width(written: Path) -> None:
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options=options) as driver:
+        for width in (1400, 500):
+            driver.set_window_size(width, 900)
+            driver.get((written / "index.html").as_uri())
+            assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+            assert driver.execute_script("return document.querySelectorAll('svg circle, svg rect').length") > 10
+        assert driver.get_log("browser") == []
+
+
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no"):
         write_report(tmp_path)

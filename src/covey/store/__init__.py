@@ -23,6 +23,7 @@ from covey.store._tables import write_skipped, write_tables
 __all__ = [
     "Project",
     "FeatureStore",
+    "exclusive_lock",
     "write_skipped",
     "write_tables",
     "Ledger",
@@ -31,5 +32,4 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
-    "exclusive_lock",
 ]

@@ -98,6 +98,11 @@ class Table:
         return "".join(c if c.isalnum() else "-" for c in words.lower())
 
     @property
+    def is_begun(self) -> bool:
+        """Tell whether anything of it has run, well or not."""
+        return any(row.by_seed or row.n_failed for row in self.rows)
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Return n, d, k and the numbers of rows, as the first row with a result has them."""
         return next((row.facts for row in self.rows if row.facts), {})

@@ -50,12 +50,13 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     if not lines or not paths:
         raise DatasetError(f"{folder} holds no {RESULTS} with its experiments; covey bench run writes them.")
     files = [read_experiments(path) for path in paths]
-    tables = build_tables(files, lines)
+    everything = build_tables(files, lines)
+    tables = [table for table in everything if table.is_begun]
     papers = {f"papers/{file.path.stem}.md": write_paper(file, tables) for file in files if file.paper}
     texts = {
-        "report.md": _markdown(files, tables, lines),
+        "report.md": _markdown(files, everything, lines),
         "results.csv": _text.to_csv(tables),
-        "index.html": _page(files, tables, lines),
+        "index.html": _page(files, everything, lines),
         **papers,
     }
     output = output or folder / "report"
@@ -66,13 +67,25 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     return [output / name for name in texts]
 
 
-def _markdown(files: Sequence[ExperimentFile], tables: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
-    parts = [f"# {' and '.join(file.title for file in files)}", *(file.note for file in files if file.note)]
-    parts += [READING, *machine_words(lines)]
+def _markdown(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
+    tables = [table for table in everything if table.is_begun]
+    parts = [f"# {_title(files)}", *(file.note for file in files if file.note)]
+    parts += [READING, *machine_words(lines), *_missing_words(everything)]
     for place in dict.fromkeys((table.dataset, table.features) for table in tables):
         parts.append(f"## {place[0]}, {place[1]}")
         parts += [_text.to_markdown(table) for table in tables if (table.dataset, table.features) == place]
     return "\n\n".join(parts) + "\n"
+
+
+def _title(files: Sequence[ExperimentFile]) -> str:
+    return "; ".join(file.title for file in files)
+
+
+def _missing_words(tables: Sequence[Table]) -> list[str]:
+    """Name the sets of which nothing has run, in one sentence, if there are any."""
+    begun = {table.dataset for table in tables if table.is_begun}
+    missing = dict.fromkeys(table.dataset for table in tables if table.dataset not in begun)
+    return [f"Not run, mostly because the set was not on this machine: {', '.join(missing)}."] if missing else []
 
 
 READING = (
@@ -106,18 +119,19 @@ def machine_words(lines: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _page(files: Sequence[ExperimentFile], tables: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
+def _page(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
     """Fill the page: one section for each set, with its plot and tables."""
+    tables = [table for table in everything if table.is_begun]
     claims = [claim for file in files if file.paper for claim in collect_claims(file, tables)]
     return (
         _environment()
         .get_template("report.html")
         .render(
             csp=CONTENT_SECURITY_POLICY,
-            title=" and ".join(file.title for file in files),
+            title=_title(files),
             notes=[file.note for file in files if file.note],
             reading=READING.replace("*", ""),
-            machine=machine_words(lines),
+            machine=[*machine_words(lines), *_missing_words(everything)],
             places=list(dict.fromkeys((table.dataset, table.features) for table in tables)),
             tables=tables,
             plots={table.anchor: plot_cost(table) for table in tables},
