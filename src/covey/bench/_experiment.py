@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -183,6 +183,44 @@ class ExperimentFile:
     note: str
     paper: str
     experiments: tuple[Experiment, ...]
+
+
+def merge_experiments(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """Bring together what asks for the same: every protocol, seed and published number of it, the longest timeout.
+
+    Parameters
+    ----------
+    experiments : iterable of Experiment
+        Of one file or of several.
+
+    Returns
+    -------
+    merged : list of Experiment
+        One for each combination of rows, method, tuning and group, where the first of them stood.
+    """
+    groups: dict[tuple[str, str, str], list[Experiment]] = {}
+    for experiment in experiments:
+        settings = digest_of(settings_of(experiment.rows, experiment.method))
+        groups.setdefault((settings, experiment.tuning, experiment.group), []).append(experiment)
+    return [
+        replace(
+            group[0],
+            protocols=tuple(dict.fromkeys(name for experiment in group for name in experiment.protocols)),
+            seeds=tuple(sorted({seed for experiment in group for seed in experiment.seeds})),
+            timeout_s=max(experiment.timeout_s for experiment in group),
+            published=_once(entry for experiment in group for entry in experiment.published),
+        )
+        for group in groups.values()
+    ]
+
+
+def _once(entries: Iterable[Published]) -> tuple[Published, ...]:
+    """Return each published number once."""
+    kept: list[Published] = []
+    for entry in entries:
+        if entry not in kept:
+            kept.append(entry)
+    return tuple(kept)
 
 
 def settings_of(rows: RowsSpec, method: Method) -> dict[str, Any]:

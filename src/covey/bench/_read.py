@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from covey.bench._check import check_experiment, check_keys, join_where, takes_pixels
-from covey.bench._experiment import TUNINGS, Experiment, ExperimentFile, Method, Published, RowsSpec
+from covey.bench._experiment import TUNINGS, Experiment, ExperimentFile, Method, Published, RowsSpec, merge_experiments
 from covey.bench._references import REFERENCES
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError
@@ -102,7 +102,7 @@ def read_experiments(path: Path) -> ExperimentFile:
         title=str(content.get("title", path.stem)),
         note=str(content.get("note", "")).strip(),
         paper=str(content.get("paper", "")),
-        experiments=tuple(_merged([*found, *references])),
+        experiments=tuple(merge_experiments([*found, *references])),
     )
 
 
@@ -227,23 +227,3 @@ def _references(found: list[Experiment], names: list[str], where: str) -> list[E
         for name in names
         for method in REFERENCES[name]
     ]
-
-
-def _merged(found: list[Experiment]) -> Iterator[Experiment]:
-    """Yield each combination of rows, method and tuning once, with all protocols, seeds and published numbers of it."""
-    groups: dict[tuple[Any, ...], list[Experiment]] = {}
-    for experiment in found:
-        key = (experiment.rows, experiment.method.title, experiment.tuning, experiment.group)
-        groups.setdefault(key, []).append(experiment)
-    for group in groups.values():
-        first = group[0]
-        yield Experiment(
-            rows=first.rows,
-            method=first.method,
-            protocols=tuple(dict.fromkeys(name for experiment in group for name in experiment.protocols)),
-            seeds=tuple(sorted({seed for experiment in group for seed in experiment.seeds})),
-            tuning=first.tuning,
-            group=first.group,
-            timeout_s=max(experiment.timeout_s for experiment in group),
-            published=tuple(entry for experiment in group for entry in experiment.published),
-        )

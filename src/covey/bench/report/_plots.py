@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from covey.bench.report._tables import Row, Table
@@ -127,12 +127,7 @@ def plot_published(points: Sequence[Point]) -> Plot | None:
     plot = _draw(
         "Published and measured", ("published ACC in %", "measured ACC in %"), points, ticks, y_range=(low, high)
     )
-    return Plot(
-        **{
-            **{name: getattr(plot, name) for name in Plot.__slots__},
-            "diagonal": (LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, TOP),
-        }
-    )
+    return replace(plot, diagonal=(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, TOP))
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -1,12 +1,12 @@
 """Lines of results and files of experiments become tables: one for each set, kind of rows, protocol and tuning."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
-from covey.bench._experiment import Experiment, ExperimentFile, Method, Published, digest_of, settings_of
+from covey.bench._experiment import Experiment, ExperimentFile, Method, digest_of, merge_experiments, settings_of
 from covey.bench._ledger import OK
 from covey.bench._protocol import PROTOCOLS, Protocol
 from covey.bench._references import CEILINGS, FLOORS, PROBES
@@ -127,7 +127,7 @@ def build_tables(files: Sequence[ExperimentFile], lines: Sequence[Line]) -> list
     for line in lines:
         by_settings.setdefault((line["settings"], line["fit"]), {})[line["seed"]] = line
     tables: dict[tuple[str, str, str, str], Table] = {}
-    for experiment in _distinct(files):
+    for experiment in merge_experiments(experiment for file in files for experiment in file.experiments):
         for protocol in (PROTOCOLS[name] for name in experiment.protocols):
             key = (experiment.rows.title, experiment.rows.features_title, protocol.name, experiment.tuning)
             table = tables.setdefault(key, Table(key[0], key[1], protocol, experiment.tuning))
@@ -140,34 +140,6 @@ def build_tables(files: Sequence[ExperimentFile], lines: Sequence[Line]) -> list
         tables.values(),
         key=lambda table: (order.index((table.dataset, table.features)), names.index(table.protocol.name)),
     )
-
-
-def _distinct(files: Sequence[ExperimentFile]) -> Iterator[Experiment]:
-    """Yield each experiment once, whichever files ask for it, with the protocols that any of them wants."""
-    found: dict[tuple[str, str, str], list[Experiment]] = {}
-    for experiment in (experiment for file in files for experiment in file.experiments):
-        settings = digest_of(settings_of(experiment.rows, experiment.method))
-        found.setdefault((settings, experiment.tuning, experiment.group), []).append(experiment)
-    for group in found.values():
-        first = group[0]
-        yield Experiment(
-            rows=first.rows,
-            method=first.method,
-            protocols=tuple(dict.fromkeys(name for experiment in group for name in experiment.protocols)),
-            seeds=tuple(sorted({seed for experiment in group for seed in experiment.seeds})),
-            tuning=first.tuning,
-            group=first.group,
-            published=_once(entry for experiment in group for entry in experiment.published),
-        )
-
-
-def _once(entries: Iterable[Published]) -> tuple[Published, ...]:
-    """Return each published number once."""
-    kept: list[Published] = []
-    for entry in entries:
-        if entry not in kept:
-            kept.append(entry)
-    return tuple(kept)
 
 
 def _row(experiment: Experiment, protocol: Protocol, by_settings: Mapping[tuple[str, str], Mapping[int, Line]]) -> Row:
@@ -265,9 +237,7 @@ def _arranged(rows: list[Row]) -> list[Row]:
     rows = [*(row for row in rows if not row.experiment.group), *_best_of_groups(rows)]
     baseline = next((row.by_seed for row in rows if row.experiment.method.title == _BASELINE), {})
     compared = [
-        Row(**{**_fields(row), "against": compare(row.by_seed, baseline)})
-        if row.kind == "method" and row.title != _BASELINE
-        else row
+        replace(row, against=compare(row.by_seed, baseline)) if row.kind == "method" and row.title != _BASELINE else row
         for row in rows
     ]
     return sorted(compared, key=lambda row: (_KINDS.index(row.kind), row.scores["acc"].mean if row.scores else -1.0))
@@ -281,8 +251,4 @@ def _best_of_groups(rows: list[Row]) -> Iterator[Row]:
             groups.setdefault(row.experiment.group, []).append(row)
     for group, members in groups.items():
         best = max(members, key=lambda row: row.scores["acc"].mean if row.scores else -1.0)
-        yield Row(**{**_fields(best), "title": f"{best.title} ({group}, {len(members)} tried, chosen by labels)"})
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in Row.__slots__}
+        yield replace(best, title=f"{best.title} ({group}, {len(members)} tried, chosen by labels)")
