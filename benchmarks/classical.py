@@ -3,17 +3,16 @@
     python benchmarks/classical.py --sets imagenette moco50 --methods spectral ensc linear-probe --seeds 5
 
 Methods are written as for heads.py; ``linear-probe`` and ``knn-probe`` learn from the labels of the rows to fit. Lines
-are appended to classical.csv beside this file, and a run that is there is not repeated. A method that draws nothing is run
-once. Each set and method has a process of its own, so that peak memory is that of the fit: what it adds to the process
-with the rows loaded.
+are appended to classical.csv beside this file, and a run that is there is not repeated. A method that draws nothing is
+run once. Each set and method has a process of its own, so that peak memory is that of the fit: what it adds to the
+process with the rows loaded.
 """
 
 import argparse
 import ast
 import csv
+import multiprocessing
 import resource
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -83,9 +82,8 @@ def draws(text: str) -> bool:
     return "random_state" in CLUSTERERS[text.split(",", maxsplit=1)[0].partition(":")[0]]().get_params()
 
 
-def work(name: str, text: str, seeds: list[int], out: Path) -> None:
+def work(rows: FeatureSet, name: str, text: str, seeds: list[int], out: Path) -> None:
     """Run one method on one set with some seeds, in this process."""
-    rows = load_set(name)
     for seed in seeds:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         line = run(rows, text, seed)
@@ -132,25 +130,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=TABLE)
     parser.add_argument("--report", action="store_true", help="Run nothing; print the recorded runs as a table.")
-    parser.add_argument("--here", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.report:
         print(report(args.out))
-        return
-    if args.here:
-        name, text, *seeds = args.here
-        work(name, text, [int(seed) for seed in seeds], args.out)
         return
     done = set()
     if args.out.exists():
         with args.out.open() as file:
             done = {(row["set"], row["method"], int(row["seed"])) for row in csv.DictReader(file)}
+    fork = multiprocessing.get_context("fork")  # the parent computes nothing, so that no thread is lost
     for name in args.sets:
+        rows = load_set(name)
         for text in args.methods:
             seeds = [seed for seed in range(args.seeds if draws(text) else 1) if (name, text, seed) not in done]
             if seeds:
-                words = [sys.executable, __file__, "--out", str(args.out), "--here", name, text, *map(str, seeds)]
-                if subprocess.run(words, check=False).returncode:
+                process = fork.Process(target=work, args=(rows, name, text, seeds, args.out))
+                process.start()
+                process.join()
+                if process.exitcode:
                     print(f"{name} {text} failed", flush=True)
 
 

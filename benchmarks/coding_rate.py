@@ -2,9 +2,9 @@
 
     python benchmarks/coding_rate.py [--rounds 3]
 
-The plain one forms all weighted Gram matrices at once, as a batched product, and takes `torch.logdet` of them (LU); autograd
-does the rest. Each round runs in a process of its own, the two in turn, so that peak memory is its own; what a process
-holds before is taken off. The plain one cannot hold 1,024 columns of width 1,024 in 24 GiB: 64 are measured.
+The plain one forms all weighted Gram matrices at once, as a batched product, and takes `torch.logdet` of them (LU);
+autograd does the rest. Each round runs in a process of its own, the two in turn, so that peak memory is its own; what a
+process holds before is taken off. The plain one cannot hold 1,024 columns of width 1,024 in 24 GiB: 64 are measured.
 """
 
 import argparse

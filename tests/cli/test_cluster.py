@@ -88,6 +88,19 @@ def test_one_cluster_is_a_defined_answer(picture_folder: Path, project: Path) ->
     assert {row["cluster"] for row in assignments(project)} == {"0"}
 
 
+def test_a_method_that_finds_the_number_itself(picture_folder: Path, project: Path) -> None:
+    refused = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", "--method", "hdbscan")
+    assert refused.exit_code == 1
+    assert "finds the number of clusters itself; leave out -k" in refused.output.replace("\n", " ")
+    result = run("cluster", picture_folder, "-o", project, "-m", "color_histogram", "--method", "hdbscan")
+    assert result.exit_code == 0, result.output
+    with Project.open(project) as opened:
+        (info,) = opened.partitions()
+    assert info.n_clusters == 3
+    assert info.info["selection"] is None
+    assert set(info.info["structure"]) == {"features"}
+
+
 def test_temi_with_its_keywords(picture_folder: Path, project: Path) -> None:
     keywords = ["--method", "temi", "-p", "n_epochs=3", "-p", "n_heads=2"]
     result = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", *keywords)

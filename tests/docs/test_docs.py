@@ -10,6 +10,7 @@ import pytest
 
 from covey.cli import COMMANDS, cli
 from covey.cluster import CLUSTERERS
+from covey.selection import CRITERIA
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -64,3 +65,8 @@ def test_commands_in_pages_parse(page: Path) -> None:
 @pytest.mark.parametrize("name", list(CLUSTERERS))
 def test_every_method_has_a_page(name: str) -> None:
     assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
+
+
+def test_every_criterion_is_explained() -> None:
+    page = (ROOT / "docs" / "guide" / "how-many.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in CRITERIA)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covey.figures import structure_figures
 from covey.gallery import write_gallery
-from covey.store import Ledger, Member, PartitionInfo, Project
+from covey.store import Ledger, Member, PartitionInfo, Project, write_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 AWKWARD = (
@@ -30,6 +31,36 @@ AWKWARD = (
     f"{'long' * 40}.png",
 )
 SHAPES = ((90, 60), (60, 90), (64, 64), (200, 40))
+# What `covey k` found long after the run, with a criterion whose name has to be escaped.
+EVIDENCE = {
+    "created_at": "2999-01-01T00:00:00+00:00",
+    "n_clusters": 4,
+    "criterion": "consensus",
+    "reason": "4 clusters are the median of the votes.",
+    "candidates": [2, 3, 4, 6, 12],
+    "plausible": [4, 6],
+    "interval": [3, 6],
+    "granularities": [
+        {"name": "suggested", "n_clusters": 4, "supporters": ["silhouette", "held_out_coding_length"]},
+        {"name": "fine", "n_clusters": 12, "supporters": []},
+    ],
+    "n_images": 41,
+    "n_features": 1280,
+    "n_rows": 41,
+    "n_components": 40,
+    "choices": {
+        "silhouette": {"n_clusters": 3, "interval": [3, 3], "votes": [3, 3, 4]},
+        "consensus": {"n_clusters": 4, "interval": [3, 6], "votes": [3, 3, 4, 6, 6, 12]},
+        "held_out_coding_length": {"n_clusters": 12, "interval": [6, 12], "votes": [6, 12, 12]},
+        "<b>plugin</b>": {"n_clusters": 2, "interval": [3, 4], "votes": [3, 4, 4]},
+    },
+    "scores": {
+        "silhouette": [0.1, 0.4, 0.3, 0.2, 0.1],
+        "consensus": [0.0, 0.4, 0.5, 0.4, 0.1],
+        "consensus_std": [0.0, 0.1, 0.2, 0.1, 0.1],
+        "held_out_coding_length": [-9.0, -8.0, -7.0, -6.5, -6.0],
+    },
+}
 NAMES = ('Gateways <i>& "arches"', "Cluster 1", "Ponds")
 
 
@@ -85,6 +116,7 @@ def _partition(ids: list[str]) -> tuple[Partition, list[ClusterSummary]]:
                 "reason": "3 clusters: silhouette 0.600.",
                 "scores": {"silhouette": [0.2, 0.6, 0.5, 0.4], "stability": [1.0, 0.9, 0.7, None]},
             },
+            "structure": {"features": structure_figures(np.random.default_rng(0).normal(size=(n, 6)), labels)},
         },
     )
     summaries = []
@@ -132,6 +164,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         project.record_scan(records, good, failures, pictures)
         ids = [record.id for record in project.records()]
         partition_id = project.add_partition(*_partition(ids))
+        write_evidence(root, EVIDENCE)
         for record in records[1:]:
             thumbnail = thumbnail_of(project.thumbnails, record.id)
             thumbnail.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ PAGES = (
     "clusters/noise.html",
     "unsure.html",
     "skipped.html",
+    "k.html",
     "about.html",
 )
 OPTIONS = (

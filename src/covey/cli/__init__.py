@@ -27,6 +27,7 @@ COMMANDS = Registry(
         "eval": "covey.cli._eval:evaluate",
         "gallery": "covey.cli._gallery:gallery",
         "info": "covey.cli._info:info",
+        "k": "covey.cli._k:k",
         "list": "covey.cli._list:list_items",
         "sample": "covey.cli._sample:sample",
     },

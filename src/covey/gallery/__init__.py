@@ -6,9 +6,10 @@ types, never torch; Jinja2 is imported when the first page is rendered.
 """
 
 from covey.gallery._about import AboutPage
+from covey.gallery._how_many import HowManyPage
 from covey.gallery._pager import Pager
 from covey.gallery._pages import Card, ClusterLink, ClusterPage, IndexPage, Page, Picture, UnsurePage
-from covey.gallery._render import draw_beta_sweep, render_page
+from covey.gallery._render import draw_beta_sweep, draw_coding_length, render_page
 from covey.gallery._skipped import SkippedFile, SkippedGroup, SkippedPage
 from covey.gallery._walk import gallery_pages, plan_walk
 from covey.gallery._write import write_gallery
@@ -19,12 +20,14 @@ __all__ = [
     "gallery_pages",
     "render_page",
     "draw_beta_sweep",
+    "draw_coding_length",
     "Page",
     "IndexPage",
     "ClusterPage",
     "UnsurePage",
     "SkippedPage",
     "AboutPage",
+    "HowManyPage",
     "Card",
     "Picture",
     "ClusterLink",

@@ -10,6 +10,7 @@ from covey.gallery._urls import readable
 
 if TYPE_CHECKING:
     from covey.gallery._curve import Curve
+    from covey.gallery._structure import StructureFigure
     from covey.store import Ledger, PartitionInfo
 
 __all__ = ["CAVEATS", "TERMS", "AboutPage", "Fact", "FactTable", "Term", "build_tables", "date_in_words"]
@@ -114,6 +115,8 @@ class AboutPage(Page):
         How TEMI's β was chosen.
     reason : str
         Why the number of clusters was chosen, in words; empty if it was asked for.
+    structure : tuple of StructureFigure
+        How the clusters lie among the features, and in a learned representation; empty if it was not recorded.
     tables : sequence of FactTable
         Everything the run recorded.
     terms, caveats : sequence
@@ -128,6 +131,7 @@ class AboutPage(Page):
     curve: "Curve | None"
     sweep: "Curve | None"
     reason: str
+    structure: "tuple[StructureFigure, ...]"
     tables: Sequence[FactTable]
     terms: Sequence[Term] = TERMS
     caveats: Sequence[str] = CAVEATS
@@ -148,8 +152,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     Parameters
     ----------
     info : PartitionInfo
-        The run. Of its `info`, ``seconds``, ``selection`` and TEMI's sweep are told in their own places; all else is
-        listed.
+        The run. Of its `info`, ``seconds``, ``selection``, ``structure`` and TEMI's sweep are told in their own places;
+        all else is listed.
     ledger : Ledger
         Where every found path went.
 
@@ -158,7 +162,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables : tuple of FactTable
         Without empty ones.
     """
-    extra = {key: value for key, value in info.info.items() if key not in {"seconds", "selection", "diagnostics"}}
+    elsewhere = {"seconds", "selection", "diagnostics", "structure"}
+    extra = {key: value for key, value in info.info.items() if key not in elsewhere}
     run = {
         "Name": info.name,
         "Made": info.created_at,

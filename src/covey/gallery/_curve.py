@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from covey.gallery._urls import readable
 
-__all__ = ["Curve", "CurveLine", "CurvePoint", "read_beta_sweep", "read_curve"]
+__all__ = [
+    "Curve", "CurveLine", "CurvePoint", "across", "meaning_of", "read_beta_sweep", "read_curve", "words_for",
+]  # fmt: skip
 
 WIDTH, HEIGHT = 640, 200
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 18, 32
@@ -24,7 +26,13 @@ _MEANINGS = {
     "stability": "how surely the same groups come back when a fifth of the pictures is left out: 1 is every time",
     "conditional_entropy": "in nats: how unsure the predictions are; the lowest β from which on it stays low is taken",
     "marginal_entropy": "in nats: how evenly the clusters are used; the logarithm of their number would be perfectly",
-    "silhouette_stability": "both of the following at once, one multiplied by the other",
+    "silhouette_stability": "silhouette and stability at once, one multiplied by the other",
+    "consensus": "how central a number lies among the votes of five criteria: the median of all votes has the most",
+    "coding_length": "how short the features and the groups can be written down, in nats a picture, below zero",
+    "held_out_coding_length": "the same for pictures that the groups have not seen, which punishes learning by heart",
+    "eigengap": "how suddenly the graph of nearest neighbours falls apart behind this number of parts",
+    "nats_per_image": "in nats: what it takes to write down a picture and its group; the shortest is best",
+    "nats_for_labels": "in nats: the part of it that says which group a picture is in",
 }
 
 Column = tuple[float | None, ...]
@@ -142,7 +150,7 @@ def read_curve(selection: Mapping[str, Any] | None) -> Curve | None:
         return None
     return Curve(
         chosen=chosen,
-        criterion=_words(criterion),
+        criterion=words_for(criterion),
         lines=tuple(drawn.values()),
         candidates=candidates,
         scores=tuple(zip(*(tuple(zip(*pairs[name], strict=True)) for name in drawn), strict=True)),
@@ -174,7 +182,7 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
     drawn = {name: line for name, line in lines.items() if line is not None}
     return Curve(
         chosen=chosen,
-        criterion=_words("conditional_entropy"),
+        criterion=words_for("conditional_entropy"),
         lines=tuple(drawn.values()),
         candidates=betas,
         scores=tuple(tuple((columns[name][i], None) for name in drawn) for i in range(len(betas))),
@@ -182,8 +190,14 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
     )
 
 
-def _words(name: str) -> str:
-    return readable(name).replace("_", " × " if name == "silhouette_stability" else " ")
+def words_for(name: str) -> str:
+    """Write the name of a score for a person."""
+    return readable(name).replace("held_out", "held-out").replace("_", " × " if name == "silhouette_stability" else " ")
+
+
+def meaning_of(name: str) -> str:
+    """Say what a score tells; nothing of an unknown one."""
+    return _MEANINGS.get(name, "")
 
 
 def _number(value: object) -> float | None:
@@ -194,7 +208,7 @@ def _band(interval: Sequence[int] | None, candidates: Sequence[int]) -> tuple[fl
     """Return the ends of an interval of more than one number, a little beyond its points."""
     if not interval or interval[0] == interval[1]:
         return None
-    return _across(interval[0], candidates) - 8, _across(interval[1], candidates) + 8
+    return across(interval[0], candidates) - 8, across(interval[1], candidates) + 8
 
 
 def _draw(
@@ -227,7 +241,7 @@ def _draw(
         CurvePoint(
             value=value,
             score=score,
-            x=_across(value, candidates),
+            x=across(value, candidates),
             y=height(score),
             is_chosen=value == chosen,
             has_tick=value in ticks,
@@ -236,7 +250,7 @@ def _draw(
         )
         for value, score, spread in known
     ]
-    return CurveLine(_words(name), _MEANINGS.get(name, ""), tuple(points), bottom, top)
+    return CurveLine(words_for(name), meaning_of(name), tuple(points), bottom, top)
 
 
 def _ticks(known: Sequence[float], candidates: Sequence[float], chosen: float) -> set[float]:
@@ -244,18 +258,18 @@ def _ticks(known: Sequence[float], candidates: Sequence[float], chosen: float) -
     ticks = {chosen}
     last = -math.inf
     for value in known:
-        x = _across(value, candidates)
-        if x - last >= TICK_GAP and abs(x - _across(chosen, candidates)) >= TICK_GAP:
+        x = across(value, candidates)
+        if x - last >= TICK_GAP and abs(x - across(chosen, candidates)) >= TICK_GAP:
             ticks.add(value)
             last = x
     return ticks
 
 
-def _across(value: float, candidates: Sequence[float]) -> float:
-    """Return the horizontal place of a candidate."""
+def across(value: float, candidates: Sequence[float], left: float = LEFT) -> float:
+    """Return the horizontal place of a candidate, those from the first to the last beginning at `left`."""
     first, last = candidates[0], candidates[-1]
     if last > LOG_SPAN * first > 0 and value > 0:
         share = math.log(value / first) / math.log(last / first)
     else:
         share = (value - first) / ((last - first) or 1)
-    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+    return round(left + share * (WIDTH - left - RIGHT), 1)

@@ -41,6 +41,8 @@ class Site:
         The numbers beside the links to the pages.
     version : str
         Version of covey that wrote it.
+    has_votes : bool
+        Whether there is a page about the number of clusters.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Site:
     n_unsure: int
     n_skipped: int
     version: str
+    has_votes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from covey.errors import InvalidValueError
-from covey.gallery._curve import read_beta_sweep
+from covey.gallery._curve import read_beta_sweep, read_curve
 from covey.gallery._pages import Page, is_even
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["draw_beta_sweep", "render_page"]
+__all__ = ["draw_beta_sweep", "draw_coding_length", "render_page"]
 
 # Nothing but files from beside the page: no network, no inline script, no inline style, no form, no frame.
 # 'self' covers a gallery on a web server; a page opened from disk needs the scheme by name in some browsers.
@@ -59,7 +59,34 @@ def draw_beta_sweep(sweep: Mapping[str, Any]) -> str:
     curve = read_beta_sweep(sweep)
     if curve is None:
         raise InvalidValueError("One β makes no curve; give select_beta at least two.")
-    return _environment().get_template("sweep.svg").render(curve=curve)
+    return _environment().get_template("sweep.svg").render(curve=curve, by="β", title="The choice of β")
+
+
+def draw_coding_length(curve: Mapping[str, Any]) -> str:
+    """Draw the coding length over the number of clusters, and the labels' part of it.
+
+    Parameters
+    ----------
+    curve : mapping
+        What `covey.selection.CodingLengthCurve.to_dict` gives.
+
+    Returns
+    -------
+    svg : str
+        A whole SVG document, for a file or a notebook. Shaded are the numbers that save nearly as much as the best.
+
+    Raises
+    ------
+    InvalidValueError
+        If fewer than two numbers were tried.
+    """
+    drawn = read_curve(curve)
+    if drawn is None:
+        raise InvalidValueError(
+            "One number of clusters makes no curve; give coding_length_curve at least one beside 1."
+        )
+    title = "The coding length over the number of clusters"
+    return _environment().get_template("sweep.svg").render(curve=drawn, by="number of clusters", title=title)
 
 
 @cache
@@ -89,8 +116,8 @@ def _count(number: int) -> str:
 
 
 def _score(value: float) -> str:
-    """Write a score with two digits."""
-    return f"{value:.2f}"
+    """Write a score with two digits, and nothing as 0.00 on whichever side it lies."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _percent(share: float) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import covey
 from covey.gallery._about import AboutPage, build_tables, date_in_words
 from covey.gallery._curve import read_beta_sweep, read_curve
+from covey.gallery._how_many import build_how_many, has_votes
 from covey.gallery._pager import build_pager, count_pages
 from covey.gallery._pages import (
     ClusterLink,
@@ -26,7 +27,9 @@ from covey.gallery._pages import (
     link_clusters,
 )
 from covey.gallery._skipped import SkippedPage, group_skipped, sort_failures
+from covey.gallery._structure import read_structure
 from covey.gallery._urls import cluster_url, folder_url, readable
+from covey.store import read_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class Walk:
         The least sure images.
     site : Site
         What every page says.
+    evidence : mapping or None
+        For the number of clusters: of this run or of the project, whichever is younger.
     """
 
     project: "Project"
@@ -81,6 +86,7 @@ class Walk:
     ledger: "Ledger"
     unsure: Sequence["Member"]
     site: Site
+    evidence: Mapping[str, Any] | None
 
     def links(self, folder: str = "") -> Links:
         """Return where things lie, seen from a folder of the gallery."""
@@ -122,6 +128,7 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
     summaries = _with_noise(project, info, project.clusters(partition_id))
     n_unsure = min(max(info.n_images // 10, FEWEST_UNSURE), MOST_UNSURE)
     unsure = project.borderline(partition_id, limit=n_unsure) if len(summaries) > 1 else []
+    evidence = _latest_evidence(project, info)
     site = Site(
         title=readable(project.root.resolve().name.removesuffix(".covey")) or "Pictures",
         date=date_in_words(info.created_at),
@@ -130,6 +137,7 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
         n_unsure=len(unsure),
         n_skipped=sum(ledger.failures.values()),
         version=covey.__version__,
+        has_votes=evidence is not None,
     )
     return Walk(
         project=project,
@@ -142,7 +150,16 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
         ledger=ledger,
         unsure=unsure,
         site=site,
+        evidence=evidence,
     )
+
+
+def _latest_evidence(project: "Project", info: "PartitionInfo") -> Mapping[str, Any] | None:
+    """Return what `covey k` wrote since the run, or else what the run chose its number by; None if that is no page."""
+    own, later = info.info.get("selection"), read_evidence(project.root)
+    is_later = later is not None and str(later.get("created_at", "")) >= info.created_at
+    evidence = later if is_later or own is None else own
+    return evidence if has_votes(evidence) else None
 
 
 def _with_noise(
@@ -160,7 +177,7 @@ def _with_noise(
 def count_gallery_pages(walk: Walk) -> int:
     """Return how many pages `gallery_pages` yields."""
     n_cluster_pages = sum(count_pages(summary.size, walk.page_size) for summary in walk.summaries)
-    return n_cluster_pages + count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 3
+    return n_cluster_pages + count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 3 + walk.site.has_votes
 
 
 def gallery_pages(walk: Walk) -> Iterator[Page]:
@@ -180,6 +197,8 @@ def gallery_pages(walk: Walk) -> Iterator[Page]:
         yield from _cluster_pages(walk, rank)
     yield _unsure_page(walk)
     yield from _skipped_pages(walk)
+    if walk.evidence is not None:
+        yield build_how_many(walk.evidence, url="k.html", site=walk.site, links=walk.links())
     yield _about_page(walk)
     yield _index_page(walk)
 
@@ -280,6 +299,7 @@ def _about_page(walk: Walk) -> AboutPage:
         curve=read_curve(selection),
         sweep=read_beta_sweep((walk.info.info.get("diagnostics") or {}).get("beta_sweep")),
         reason=readable(str(selection.get("reason", ""))),
+        structure=read_structure(walk.info.info.get("structure")),
         tables=build_tables(walk.info, walk.ledger),
     )
 

@@ -3,6 +3,7 @@
 Start with `covey.objectives.temi`. Everything takes log-probabilities; nothing here keeps state or trains.
 """
 
+from covey.objectives.coding_length import CodingLength, coding_length, gaussian_code_lengths
 from covey.objectives.coding_rate import cluster_coding_rate, coding_rate, mlc_loss
 from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
 from covey.objectives.scan import scan_loss
@@ -23,6 +24,9 @@ __all__ = [
     "coding_rate",
     "cluster_coding_rate",
     "mlc_loss",
+    "coding_length",
+    "CodingLength",
+    "gaussian_code_lengths",
     "similarity_scores",
     "sinkhorn_potentials",
     "doubly_stochastic",

@@ -8,15 +8,18 @@ from covey.pipeline._cluster import (
 )
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_project
 from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
 
 __all__ = [
     "METHOD_PARAMS",
     "EmbedReport",
     "Evaluation",
+    "ProjectEvidence",
     "RunResult",
     "check_output",
     "check_views",
+    "choose_n_clusters",
     "cluster_folder",
     "embed_folder",
     "embed_images",
@@ -27,4 +30,5 @@ __all__ = [
     "make_estimator",
     "read_labels",
     "scan_sources",
+    "weigh_project",
 ]

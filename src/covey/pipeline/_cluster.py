@@ -24,19 +24,20 @@ from covey.pipeline._embed import (
     load_backbones,
     load_features,
 )
+from covey.pipeline._evidence import choose_n_clusters
 from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
     check_output,
+    finds_number_itself,
     fit_estimator,
     make_estimator,
     scan_sources,
 )
-from covey.selection import NClustersResult, select_n_clusters
-from covey.store import Ledger, write_skipped, write_tables
+from covey.pipeline._structure import with_structure
+from covey.selection import NClustersResult
+from covey.store import Ledger, write_evidence, write_skipped, write_tables
 from covey.types import Features, Progress
-
-MIN_IMAGES_TO_CHOOSE = 3  # fewer are one cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def cluster_folder(
     output : Path
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
     n_clusters : int, optional
-        Number of clusters; chosen by `covey.selection.select_n_clusters` if not given.
+        Number of clusters; chosen by `choose_n_clusters` if not given, whatever the method.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
     backbone : str or sequence of str, default="efficientnet_lite2.in1k"
@@ -151,7 +152,7 @@ def cluster_folder(
     # What can be wrong with the words is said before a picture is read.
     resolve_device(device)
     make = partial(make_estimator, method, random_state=random_state, device=device, preset=preset, params=params)
-    make(n_clusters or 2)
+    finds_number = finds_number_itself(make(n_clusters or 2), n_clusters)
     check_views(n_views, method)
     check_engine(extract_options)
     models = load_backbones(backbone, device=device)
@@ -166,10 +167,9 @@ def cluster_folder(
         check_n_clusters(n_clusters, len(features.ids))
         selection = None
         with _timed(seconds, "choose"):
-            if n_clusters is None and len(features.ids) >= MIN_IMAGES_TO_CHOOSE:
-                selection = select_n_clusters(
-                    features.X, k_min=k_min, k_max=k_max, random_state=random_state, progress=progress
-                )
+            if n_clusters is None and not finds_number:
+                limits = {"k_min": k_min, "k_max": k_max}
+                selection = choose_n_clusters(features.X, random_state=random_state, progress=progress, **limits)
         with _timed(seconds, "cluster"):
             n_chosen = n_clusters or (selection.n_clusters if selection else 1)
             estimator = make(n_chosen)
@@ -177,9 +177,12 @@ def cluster_folder(
         told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
         info = {**told, **describe_run(selection, extract, seconds)}
         partition = make_partition(features, estimator, method=method, info=info)
+        partition = with_structure(partition, features, estimator)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
-        tables = write_tables(project, partition_id)
+        tables = [*write_tables(project, partition_id)]
+        if selection is not None:
+            tables.append(write_evidence(project.run_folder(partition_id), selection.to_dict()))
         return RunResult(
             project=project.root,
             partition_id=partition_id,

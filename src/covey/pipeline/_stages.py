@@ -145,6 +145,34 @@ def make_estimator(
     return estimator.set_params(**{**fitting, **(params or {})})
 
 
+def finds_number_itself(estimator: Any, n_clusters: int | None) -> bool:
+    """Say whether a method finds the number of clusters itself.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        Of that method.
+    n_clusters : int or None
+        What was asked for.
+
+    Returns
+    -------
+    finds_number : bool
+        True if it takes no number.
+
+    Raises
+    ------
+    InvalidValueError
+        If it takes none and one was asked for.
+    """
+    finds_number = "n_clusters" not in estimator.get_params()
+    if finds_number and n_clusters is not None:
+        raise InvalidValueError(
+            f"{type(estimator).__name__} finds the number of clusters itself; leave out -k, or use another method."
+        )
+    return finds_number
+
+
 def fit_estimator(estimator: Any, features: Features, progress: Progress | None) -> None:
     """Fit an estimator, with views where there are some, and with progress if its `fit` can tell it.
 

@@ -1,29 +1,26 @@
-"""What speaks for a number of clusters: that they are apart, and that they are found again."""
+"""What speaks for a number of clusters: five pieces of evidence, and a product of two of them.
+
+A criterion is a function ``(sample, candidates) -> list of CandidateScore``, one a candidate. All judge the same
+partitions, which the `Sample` makes once.
+"""
 
 import math
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import combinations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 
-from covey.metrics import adjusted_rand_score, silhouette_score
-from covey.types import FloatArray, IntArray
+from covey.objectives.coding_length import coding_length, gaussian_code_lengths
+from covey.selection._sample import Partitions, Sample
+from covey.types import IntArray
 
-SHARE = 0.8
-"""Of the sample, in each subsample: two of them share about two thirds of all rows."""
-_SILHOUETTE_ROWS = 2500
+EPS_SQUARED = 0.1
+"""Squared distortion of a row whose mean squared length is 1: a tenth of the variance, CPP's value for unit rows."""
 
-
-class SubPartition(NamedTuple):
-    """The labels that a clusterer gave to some rows of the sample; both of shape (n_rows,), rows sorted."""
-
-    rows: IntArray
-    labels: IntArray
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,9 @@ class CandidateScore:
     score : float
         Larger is better; comparable between candidates of the same sample.
     spread : float
-        Standard deviation of the score over repeated partitions.
+        Standard deviation of the score over the subsamples.
+    repeats : tuple of float
+        The score in each subsample; each votes for the candidate that it scores best.
     details : mapping of str to float
         What the score was made of.
     """
@@ -45,101 +44,63 @@ class CandidateScore:
     n_clusters: int
     score: float
     spread: float
+    repeats: tuple[float, ...] = ()
     details: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """Rows on which candidates are tried.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n_rows, n_components), dtype float32
-        Reduced rows.
-    clusterer : ClusterMixin
-        Cloned for each fit; takes ``n_clusters`` and, if it draws, ``random_state``.
-    seed : int
-        Decides subsamples and fits.
-    n_repeats : int
-        Partitions for each candidate, at least 2.
-    """
-
-    X: FloatArray
-    clusterer: Any
-    seed: int
-    n_repeats: int = 5
-
-    def partitions(self, n_clusters: int) -> list[SubPartition]:
-        """Cluster overlapping subsamples, each with a seed of its own; every candidate sees the same subsamples."""
-        n = len(self.X)
-        size = min(n, max(math.ceil(SHARE * n), n_clusters + 1))
-        found = []
-        for repeat in range(self.n_repeats):
-            generator = np.random.default_rng([self.seed, repeat])
-            rows = np.sort(generator.permutation(n)[:size])
-            found.append(SubPartition(rows, self._fit(rows, n_clusters, int(generator.integers(2**31)))))
-        return found
-
-    def _fit(self, rows: IntArray, n_clusters: int, seed: int) -> IntArray:
-        estimator = clone(self.clusterer).set_params(n_clusters=n_clusters)
-        if "random_state" in estimator.get_params():
-            estimator.set_params(random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # too many clusters for the rows: the score says so
-            return np.asarray(estimator.fit(self.X[rows]).labels_, dtype=np.int64)
-
-
-def silhouette(sample: Sample, n_clusters: int) -> CandidateScore:
-    """Score how far apart the clusters are: the mean silhouette over repeated partitions.
+def silhouette(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
+    """Score how far apart the clusters are: the mean silhouette.
 
     Parameters
     ----------
     sample : Sample
         Rows and how to cluster them.
-    n_clusters : int
-        The candidate.
+    candidates : sequence of int
+        Numbers of clusters.
 
     Returns
     -------
-    score : CandidateScore
+    scores : list of CandidateScore
         In [-1, 1].
+
+    Notes
+    -----
+    Of at most 2,000 rows of the sample, whose distances are computed once for all partitions.
     """
-    separation = _separation(sample, sample.partitions(n_clusters))
-    return _summarize(n_clusters, separation, silhouette=separation)
+    return _each(sample, candidates, "silhouette", _separation)
 
 
-def stability(sample: Sample, n_clusters: int) -> CandidateScore:
+def stability(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
     """Score how alike the clusters of overlapping subsamples are: their mean adjusted Rand index.
 
     Parameters
     ----------
     sample : Sample
         Rows and how to cluster them.
-    n_clusters : int
-        The candidate.
+    candidates : sequence of int
+        Numbers of clusters.
 
     Returns
     -------
-    score : CandidateScore
+    scores : list of CandidateScore
         In [-0.5, 1]; 0 is chance.
     """
-    agreement = _agreement(sample.partitions(n_clusters))
-    return _summarize(n_clusters, agreement, stability=agreement)
+    return _each(sample, candidates, "stability", _agreement)
 
 
-def silhouette_stability(sample: Sample, n_clusters: int) -> CandidateScore:
+def silhouette_stability(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
     """Score clusters that are both apart and found again: silhouette times stability.
 
     Parameters
     ----------
     sample : Sample
         Rows and how to cluster them.
-    n_clusters : int
-        The candidate.
+    candidates : sequence of int
+        Numbers of clusters.
 
     Returns
     -------
-    score : CandidateScore
+    scores : list of CandidateScore
         In [-1, 1]. The details are ``silhouette``, ``stability`` and their standard deviations.
 
     Notes
@@ -156,37 +117,194 @@ def silhouette_stability(sample: Sample, n_clusters: int) -> CandidateScore:
     .. [2] A. Ben-Hur, A. Elisseeff and I. Guyon, "A stability based method for discovering structure in clustered
        data", Pacific Symposium on Biocomputing, 2002.
     """
-    partitions = sample.partitions(n_clusters)
-    separation, agreement = _separation(sample, partitions), _agreement(partitions)
-    return _summarize(n_clusters, separation * agreement.clip(min=0), silhouette=separation, stability=agreement)
+    found = []
+    for apart, again in zip(silhouette(sample, candidates), stability(sample, candidates), strict=True):
+        scores = np.array(apart.repeats) * np.array(again.repeats).clip(min=0)
+        details = {"silhouette": apart.score, "stability": again.score}
+        details |= {"silhouette_spread": apart.spread, "stability_spread": again.spread}
+        found.append(summarize(apart.n_clusters, scores, details))
+    return found
 
 
-def _separation(sample: Sample, partitions: list[SubPartition]) -> NDArray[np.float64]:
-    """Return the silhouette of each partition; one cluster alone is apart from nothing."""
+def coding_length_score(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
+    """Score how short rows and labels together can be written, in nats a row, negated.
+
+    Parameters
+    ----------
+    sample : Sample
+        Rows and how to cluster them.
+    candidates : sequence of int
+        Numbers of clusters.
+
+    Returns
+    -------
+    scores : list of CandidateScore
+        Negative; nearer to 0 is shorter.
+
+    Notes
+    -----
+    `covey.objectives.coding_length` of each subsample with the means of its clusters, at a distortion of a tenth of
+    the variance. CPP's own form, without means and in its representation, is `coding_length_curve`.
+    """
+    return _each(sample, candidates, "coding_length", _brevity)
+
+
+def held_out_coding_length(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
+    """Score how short rows can be written that the clusters have not seen, in nats a row, negated.
+
+    Parameters
+    ----------
+    sample : Sample
+        Rows and how to cluster them.
+    candidates : sequence of int
+        Numbers of clusters.
+
+    Returns
+    -------
+    scores : list of CandidateScore
+        Negative; nearer to 0 is shorter.
+
+    Notes
+    -----
+    Each row outside a subsample goes to the cluster of the nearest mean, as a new picture would. It costs that
+    cluster's label, -log(n_i / n), and `covey.objectives.gaussian_code_lengths` with the Gaussian that the cluster's
+    rows inside have. What a cluster has learned by heart does not help it here, so no price need be put on means and
+    covariances. A cluster's covariance is that of its n_i rows, averaged with the mean one of all clusters, which
+    counts as d rows: d rows are the fewest that tell a covariance in d directions.
+    """
+    return _each(sample, candidates, "held_out_coding_length", _foresight)
+
+
+def eigengap(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
+    """Score the gap behind the k-th eigenvalue of the neighbours' graph, whose first k are 0 if it falls into k parts.
+
+    Parameters
+    ----------
+    sample : Sample
+        Rows.
+    candidates : sequence of int
+        Numbers of clusters.
+
+    Returns
+    -------
+    scores : list of CandidateScore
+        In [0, 2].
+
+    Notes
+    -----
+    Section 8.3 of [1]_: the difference of the (k+1)-th and the k-th smallest eigenvalue of I - D^(-1/2) W D^(-1/2),
+    for the graph of log n nearest neighbours (section 8.1) of at most 2,000 rows. It needs no partition.
+
+    References
+    ----------
+    .. [1] U. von Luxburg, "A tutorial on spectral clustering", Statistics and Computing, 2007.
+    """
+    found = []
+    for k in candidates:
+        gaps = [float(values[k] - values[k - 1]) if k < len(values) else 0.0 for values in sample.eigenvalues]
+        found.append(summarize(k, np.array(gaps)))
+    return found
+
+
+def summarize(n_clusters: int, scores: Scores, details: Mapping[str, float] | None = None) -> CandidateScore:
+    """Describe a candidate by its scores in the subsamples."""
+    spread = float(scores.std(ddof=1))
+    return CandidateScore(n_clusters, float(scores.mean()), spread, tuple(map(float, scores)), details or {})
+
+
+def _each(
+    sample: Sample, candidates: Sequence[int], name: str, score: Callable[[Sample, Partitions], Scores]
+) -> list[CandidateScore]:
+    """Score the partitions of every candidate, once."""
+
+    def compute(n_clusters: int) -> CandidateScore:
+        return summarize(n_clusters, score(sample, sample.partitions(n_clusters)))
+
+    return [sample.recall(name, k, compute) for k in candidates]
+
+
+def _separation(sample: Sample, partitions: Partitions) -> Scores:
+    """Return the mean silhouette of each partition; one cluster alone is apart from nothing."""
+    rows = sample.paired_rows
+    k = int(partitions.labels.max()) + 1
+    weights = [_one_hot(part[rows], kept[rows], k) for kept, part in zip(*partitions, strict=True)]
+    sums = sample.distances @ np.concatenate(weights, axis=1)  # (n, n_repeats k)
     return np.array(
         [
-            silhouette_score(sample.X[part.rows], part.labels, max_rows=_SILHOUETTE_ROWS, random_state=sample.seed)
-            if len(np.unique(part.labels)) > 1
-            else 0.0
-            for part in partitions
+            _mean_silhouette(sums[kept[rows], i * k : (i + 1) * k], part[rows][kept[rows]])
+            for i, (kept, part) in enumerate(zip(*partitions, strict=True))
         ]
     )
 
 
-def _agreement(partitions: list[SubPartition]) -> NDArray[np.float64]:
+def _one_hot(labels: IntArray, kept: NDArray[np.bool_], n_clusters: int) -> NDArray[np.float32]:
+    found = np.zeros((len(labels), n_clusters), dtype=np.float32)
+    found[np.flatnonzero(kept), labels[kept]] = 1
+    return found
+
+
+def _mean_silhouette(sums: NDArray[np.float32], labels: IntArray) -> float:
+    """Average the silhouettes of rows (n,) whose distances to each cluster add up to `sums` (n, k)."""
+    sizes, rows = np.bincount(labels, minlength=sums.shape[1]), np.arange(len(labels))
+    if (sizes > 0).sum() < 2:
+        return 0.0
+    own = sums[rows, labels] / np.maximum(sizes[labels] - 1, 1)
+    means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
+    means[rows, labels] = np.inf
+    other = means.min(axis=1)
+    larger = np.maximum(own, other)
+    is_defined = (larger > 0) & (sizes[labels] > 1)
+    return float(np.divide(other - own, larger, out=np.zeros(len(labels)), where=is_defined).mean())
+
+
+def _agreement(_: Sample, partitions: Partitions) -> Scores:
     """Return each partition's mean adjusted Rand index with the others, on the rows that two have in common."""
-    n = len(partitions)
+    n, k = len(partitions.inside), int(partitions.labels.max()) + 1
     agreement = np.zeros((n, n))
-    for i in range(n):
-        for j in range(i):
-            _, mine, yours = np.intersect1d(
-                partitions[i].rows, partitions[j].rows, assume_unique=True, return_indices=True
-            )
-            agreement[i, j] = adjusted_rand_score(partitions[i].labels[mine], partitions[j].labels[yours])
+    for i, j in combinations(range(n), 2):
+        common = partitions.inside[i] & partitions.inside[j]
+        agreement[i, j] = _rand_index(partitions.labels[i, common], partitions.labels[j, common], k)
     return np.asarray((agreement + agreement.T).sum(axis=1) / (n - 1))
 
 
-def _summarize(n_clusters: int, scores: NDArray[np.float64], **parts: NDArray[np.float64]) -> CandidateScore:
-    details = {name: float(values.mean()) for name, values in parts.items()}
-    details |= {f"{name}_spread": float(values.std(ddof=1)) for name, values in parts.items()}
-    return CandidateScore(n_clusters, float(scores.mean()), float(scores.std(ddof=1)), details)
+def _rand_index(first: IntArray, second: IntArray, n_clusters: int) -> float:
+    """Return the adjusted Rand index of labels in [0, n_clusters); 1 where nothing can differ."""
+    table = np.bincount(first * n_clusters + second, minlength=n_clusters**2).reshape(n_clusters, -1).astype(float)
+    pairs = table.sum() * (table.sum() - 1) / 2
+    both, mine, yours = ((c * (c - 1) / 2).sum() for c in (table, table.sum(axis=1), table.sum(axis=0)))
+    expected = mine * yours / pairs if pairs else 0.0
+    largest = (mine + yours) / 2
+    return float((both - expected) / (largest - expected)) if largest > expected else 1.0
+
+
+def _brevity(sample: Sample, partitions: Partitions) -> Scores:
+    X = torch.from_numpy(sample.X).double()
+    found = []
+    for kept, part in zip(*partitions, strict=True):
+        length = coding_length(X[kept], torch.from_numpy(part[kept]), eps_squared=EPS_SQUARED, has_means=True)
+        found.append(-length.total / int(kept.sum()))
+    return np.array(found)
+
+
+def _foresight(sample: Sample, partitions: Partitions) -> Scores:
+    X = torch.from_numpy(sample.X).double()
+    found = []
+    for kept, part in zip(*partitions, strict=True):
+        _, labels = np.unique(part, return_inverse=True)  # a cluster without rows has no Gaussian
+        inside, outside = torch.from_numpy(labels[kept]), torch.from_numpy(labels[~kept])
+        sizes, means, covariances = _gaussians(X[kept], inside)
+        rows = gaussian_code_lengths(X[~kept], means, covariances, outside, eps_squared=EPS_SQUARED)
+        codes = math.log(len(inside)) - sizes.log()
+        found.append(-float((rows + codes[outside]).mean()))
+    return np.array(found)
+
+
+def _gaussians(X: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return sizes (k,), means (k, d) and covariances (k, d, d), each averaged with that within all clusters."""
+    d = X.shape[1]
+    sizes = torch.bincount(labels)
+    parts = torch.split(X[torch.argsort(labels, stable=True)], sizes.tolist())
+    means = torch.stack([part.mean(dim=0) for part in parts])
+    scatters = torch.stack([(part - mean).T @ (part - mean) for part, mean in zip(parts, means, strict=True)])
+    within = scatters.sum(dim=0) / len(X)
+    return sizes.double(), means, (scatters + d * within) / (sizes + d)[:, None, None]

@@ -6,27 +6,24 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
 
-from covey._arrays import check_features, draw_seed, l2_normalize
-from covey.cluster import CLUSTERERS
+from covey._arrays import check_features, draw_seed
 from covey.errors import InvalidValueError
 from covey.selection import CRITERIA
-from covey.selection._criteria import CandidateScore, Sample
-from covey.selection._result import NClustersResult
+from covey.selection._consensus import VOTERS, find_granularities, middle_half, votes
+from covey.selection._criteria import CandidateScore
+from covey.selection._result import NClustersResult, best_of
+from covey.selection._sample import Sample, count_distinct, draw_rows, is_constant, reduce_rows
+from covey.selection._words import explain
 from covey.types import FloatArray, Progress
 
-MAX_ROWS = 5000
-"""A larger set is represented by this many rows, so that the time does not grow with it."""
-MAX_COMPONENTS = 50
-"""Principal axes in which distances are taken: in more, all distances become alike and silhouettes tell little."""
 MAX_CANDIDATE = 128
-N_CLOSER = 8
+N_CLOSER = 4
 _DENSE_UP_TO = 12
 _GRID_RATIO = 1.2
 _METRICS = ("cosine", "euclidean")
 
-Criterion = Callable[[Sample, int], CandidateScore]
+Criterion = Callable[[Sample, Sequence[int]], list[CandidateScore]]
 
 
 def default_candidates(n_rows: int, k_min: int | None = None, k_max: int | None = None) -> tuple[int, ...]:
@@ -76,7 +73,7 @@ def select_n_clusters(
     k_min: int | None = None,
     k_max: int | None = None,
     clusterer: Any = None,
-    criterion: str = "silhouette_stability",
+    criterion: str = "consensus",
     metric: str = "cosine",
     random_state: Any = None,
     progress: Progress | None = None,
@@ -86,16 +83,16 @@ def select_n_clusters(
     Parameters
     ----------
     X : array-like of shape (n, d), dtype float32
-        Features, at least 3 rows.
+        Features, at least 3 rows, not all equal.
     candidates : sequence of int, default=None
-        The numbers to choose from, each from 2 to n - 1. None takes `default_candidates` and looks closer around the
-        best of them.
+        The numbers to choose from, each from 2 to n - 1. None takes `default_candidates`, at most as many as there are
+        distinct rows, and looks closer around the best of each criterion.
     k_min, k_max : int, default=None
         Ends of the default candidates.
     clusterer : ClusterMixin, default=None
-        Makes the partitions, of reduced rows; None takes k-means with 3 restarts.
-    criterion : str, default="silhouette_stability"
-        A name in `CRITERIA`.
+        Makes the partitions, of reduced rows; None takes k-means with 3 restarts, of all subsamples at once.
+    criterion : str, default="consensus"
+        A name in `CRITERIA`; it decides. All others are computed beside it.
     metric : {"cosine", "euclidean"}, default="cosine"
         Whether rows are scaled to unit length before anything else, as suits features of a backbone.
     random_state : int, RandomState, Generator or None, default=None
@@ -106,12 +103,12 @@ def select_n_clusters(
     Returns
     -------
     result : NClustersResult
-        The number, every score, and which other candidates are as plausible.
+        The number, every score of every criterion, and which other candidates are as plausible.
 
     Raises
     ------
     InvalidValueError
-        If there are fewer than 3 rows, or a candidate or a word is not possible.
+        If there are fewer than 3 rows, all are equal, or a candidate or a word is not possible.
     ValueError
         If `X` is not a finite matrix.
     UnknownNameError
@@ -119,32 +116,61 @@ def select_n_clusters(
 
     Notes
     -----
-    At most 5,000 rows, drawn without replacement, in at most 50 principal axes; each candidate is fitted to five
-    subsamples of 80 %. So the time is bounded whatever n is, and groups that make up less than about a thousandth of
-    the set, or more than 128 groups, are beyond it. The best candidate is the one of the largest mean score; all whose
-    score lies within one standard deviation of it, over the subsamples, are reported as plausible. The deviation says
-    how repeatable a score is, not whether people would divide the images so: on sets of 10 classes the default found 8
-    or 9, and called that sure.
+    At most 5,000 rows, drawn without replacement, in at most 50 principal axes; each candidate is fitted to seven
+    subsamples of 80 %, and all criteria judge the same partitions. So the time is bounded whatever n is, and groups
+    that make up less than about a thousandth of the set, or more than 128 groups, are beyond it. The answer depends on
+    n and d, which are part of it. Votes and deviations say how repeatable a choice is, not whether people would divide
+    the images so: docs/guide/how-many.md shows what the criteria gave on sets with known classes.
     """
     X = check_features(X)
     if len(X) < 3:
         raise InvalidValueError(f"X has {len(X)} rows; a number of clusters can be chosen from 3 rows on.")
     if metric not in _METRICS:
         raise InvalidValueError(f"Unknown metric {metric!r}; use one of {', '.join(_METRICS)}.")
-    score: Criterion = CRITERIA[criterion]
-    grid = default_candidates(len(X), k_min, k_max) if candidates is None else _check_candidates(candidates, len(X))
+    if is_constant(X, metric):
+        raise InvalidValueError(
+            f"All {len(X)} rows of X are equal or differ by rounding alone: they are one cluster, and there is no "
+            "number to choose."
+        )
+    CRITERIA[criterion]  # an unknown one is said before anything is computed
+    grid = _grid(X, k_min, k_max) if candidates is None else _check_candidates(candidates, len(X))
     seed = draw_seed(random_state)
-    reduced = _reduce(_draw_rows(X, max(grid), seed), metric, seed)
-    sample = Sample(reduced, CLUSTERERS["kmeans"](n_init=3) if clusterer is None else clusterer, seed)
-    curve = _evaluate(score, sample, grid, progress, 0)
+    reduced = reduce_rows(draw_rows(X, max(grid), seed), metric, seed)
+    sample = Sample(reduced, clusterer, seed)
+    _try(sample, grid, progress, 0)
     if candidates is None:
-        curve += _evaluate(score, sample, _closer(curve), progress, len(curve))
-    curve.sort(key=lambda row: row.n_clusters)
-    best = max(curve, key=lambda row: row.score)  # of equal ones the smallest
-    plausible = tuple(row.n_clusters for row in curve if row.score >= best.score - best.spread)
+        closer = _closer_of_each(sample, grid)
+        _try(sample, closer, progress, len(grid))
+        grid = tuple(sorted({*grid, *closer}))
+    order = [criterion, *(name for name in CRITERIA if name != criterion)]
+    evidence = {name: tuple(CRITERIA[name](sample, grid)) for name in order}
+    best = best_of(evidence[criterion])
+    plausible = tuple(row.n_clusters for row in evidence[criterion] if row.score >= best.score - best.spread)
+    interval = middle_half(votes(evidence[criterion]))
     return NClustersResult(
-        best.n_clusters, criterion, tuple(curve), plausible, len(reduced), _explain(best, curve, plausible, criterion)
+        n_clusters=best.n_clusters,
+        criterion=criterion,
+        evidence=evidence,
+        plausible=plausible,
+        interval=interval,
+        granularities=find_granularities(evidence, best.n_clusters),
+        n_images=X.shape[0],
+        n_features=X.shape[1],
+        n_rows=len(reduced),
+        n_components=reduced.shape[1],
+        why=explain(criterion, evidence, plausible, interval),
     )
+
+
+def _grid(X: FloatArray, k_min: int | None, k_max: int | None) -> tuple[int, ...]:
+    """Return the default candidates, no more clusters than there are distinct rows."""
+    grid = default_candidates(len(X), k_min, k_max)
+    n_distinct = max(count_distinct(X, grid[-1]), 2)
+    if n_distinct >= grid[-1]:
+        return grid
+    if k_min is not None and k_min > n_distinct:
+        raise InvalidValueError(f"X has {n_distinct} distinct rows, fewer than k_min={k_min} clusters; lower k_min.")
+    return default_candidates(len(X), k_min, n_distinct)
 
 
 def _check_candidates(candidates: Sequence[int], n_rows: int) -> tuple[int, ...]:
@@ -160,33 +186,18 @@ def _check_candidates(candidates: Sequence[int], n_rows: int) -> tuple[int, ...]
     return tuple(sorted({int(candidate) for candidate in candidates}))
 
 
-def _draw_rows(X: FloatArray, largest: int, seed: int) -> FloatArray:
-    """Return all rows, or a sample in which even the largest candidate finds rows for its clusters."""
-    n_rows = max(MAX_ROWS, 2 * largest)
-    if len(X) <= n_rows:
-        return X
-    rows = np.random.default_rng(seed).choice(len(X), n_rows, replace=False)
-    return X[np.sort(rows)]
-
-
-def _reduce(X: FloatArray, metric: str, seed: int) -> FloatArray:
-    """Return rows in their first principal axes, of unit length before that if the metric is cosine."""
-    X = l2_normalize(X) if metric == "cosine" else X
-    n_components = min(MAX_COMPONENTS, len(X) - 1)
-    if X.shape[1] <= n_components:
-        return X
-    return np.ascontiguousarray(PCA(n_components, random_state=seed).fit_transform(X), dtype=np.float32)
-
-
-def _evaluate(
-    score: Criterion, sample: Sample, candidates: Sequence[int], progress: Progress | None, n_before: int
-) -> list[CandidateScore]:
-    rows = []
-    for n_clusters in candidates:
-        rows.append(score(sample, n_clusters))
+def _try(sample: Sample, candidates: Sequence[int], progress: Progress | None, n_before: int) -> None:
+    """Compute what every criterion says of candidates, and tell how far that is; the sample keeps the scores."""
+    for n_done, n_clusters in enumerate(candidates, start=n_before + 1):
+        for name in VOTERS:
+            CRITERIA[name](sample, [n_clusters])
         if progress is not None:
-            progress("choose", n_before + len(rows), n_before + len(candidates))
-    return rows
+            progress("choose", n_done, n_before + len(candidates))
+
+
+def _closer_of_each(sample: Sample, grid: Sequence[int]) -> list[int]:
+    """Return untried numbers beside the best candidate of each criterion."""
+    return sorted({number for name in VOTERS for number in _closer(CRITERIA[name](sample, grid))})
 
 
 def _closer(curve: Sequence[CandidateScore]) -> list[int]:
@@ -198,25 +209,3 @@ def _closer(curve: Sequence[CandidateScore]) -> list[int]:
     if len(between) > N_CLOSER:
         between = [between[i] for i in np.linspace(0, len(between) - 1, N_CLOSER).astype(int)]
     return between
-
-
-def _explain(best: CandidateScore, curve: Sequence[CandidateScore], plausible: tuple[int, ...], criterion: str) -> str:
-    """Say what was chosen, from what, and how sure that is."""
-    parts = ", ".join(
-        f"{name} {value:.2f} ± {best.details[f'{name}_spread']:.2f}"
-        for name, value in best.details.items()
-        if not name.endswith("_spread")
-    )
-    chosen = (
-        f"{best.n_clusters} clusters have the best {criterion.replace('_', ' x ')} ({parts}) "
-        f"of {len(curve)} numbers tried from {curve[0].n_clusters} to {curve[-1].n_clusters}."
-    )
-    if best.score <= 0:
-        return f"{chosen} No number separates the images: take it as a granularity, not as a finding."
-    if len(plausible) == 1:
-        return f"{chosen} No other number comes within one standard deviation."
-    if 2 * len(plausible) > len(curve):
-        return (
-            f"{chosen} The curve is flat: {len(plausible)} of them from {plausible[0]} to {plausible[-1]} do as well."
-        )
-    return f"{chosen} Within one standard deviation: {', '.join(map(str, plausible))}."

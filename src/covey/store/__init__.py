@@ -12,13 +12,14 @@ without one.
         thumbnails/          small pictures by image id
         runs/<name>/         a partition's tables and probabilities
         skipped.csv          the paths that were left out
+        k.json               the evidence for a number of clusters (`write_evidence`)
 """
 
 from covey.store._features import FeatureStore
 from covey.store._lock import exclusive_lock
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
-from covey.store._tables import write_skipped, write_tables
+from covey.store._tables import read_evidence, write_evidence, write_skipped, write_tables
 
 __all__ = [
     "Project",
@@ -26,6 +27,8 @@ __all__ = [
     "exclusive_lock",
     "write_skipped",
     "write_tables",
+    "write_evidence",
+    "read_evidence",
     "Ledger",
     "PartitionInfo",
     "Member",

@@ -1,4 +1,4 @@
-r"""The tables that other programs read: ``assignments.csv``, ``clusters.json`` and ``skipped.csv``.
+r"""The tables that other programs read: ``assignments.csv``, ``clusters.json``, ``k.json`` and ``skipped.csv``.
 
 All are UTF-8 with ``\n`` at line ends, and are replaced whole. Paths are POSIX, relative to the image root (absolute
 if outside); a byte of a file name that is no UTF-8, 0xff say, is written ``\udcff``, and a name with a newline stands
@@ -14,6 +14,9 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
     largest first, of ``id``, ``name``, ``candidates`` (list of ``name`` and ``score``, best first; the score is null
     where the namer gave none), ``size``, ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none),
     ``representatives`` and ``borderline`` (paths).
+``runs/<name>/k.json``, ``k.json``
+    The evidence of a run that chose its number of clusters, and that of the project: ``format`` = ``covey-k``,
+    ``version`` = 1, ``covey_version``, and what `covey.selection.NClustersResult.to_dict` gives.
 ``skipped.csv``
     ``index,filename,error_code,filesize,message``, fastdup's header: one row for each path that was left out.
 """
@@ -24,12 +27,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import covey
 from covey.store._atomic import disk_errors, written_whole
 from covey.store._database import readable
 from covey.store._inventory import natural_key
 from covey.store._project import Project
 from covey.store._records import TablePaths
 from covey.types import NOISE, ClusterSummary
+
+_EVIDENCE = "k.json"
+_EVIDENCE_FORMAT = "covey-k"
+_EVIDENCE_VERSION = 1
 
 
 def write_tables(project: Project, partition_id: int) -> TablePaths:
@@ -61,6 +69,60 @@ def write_tables(project: Project, partition_id: int) -> TablePaths:
         content = _describe(project, partition_id, paths)
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     return TablePaths(assignments, clusters, write_skipped(project))
+
+
+def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
+    """Write the evidence into a folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's, or that of a run; an earlier file is replaced.
+    evidence : mapping
+        JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
+
+    Returns
+    -------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ProjectError
+        If the disk refuses.
+    """
+    path = folder / _EVIDENCE
+    content = {"format": _EVIDENCE_FORMAT, "version": _EVIDENCE_VERSION, "covey_version": covey.__version__, **evidence}
+    with disk_errors(f"The table {str(path)!r}"), written_whole(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    return path
+
+
+def read_evidence(folder: Path) -> dict[str, Any] | None:
+    """Read the evidence of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's, or that of a run.
+
+    Returns
+    -------
+    evidence : dict or None
+        What was written; None if there is none, or a file that this covey did not write or cannot read.
+    """
+    try:
+        content = json.loads((folder / _EVIDENCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != _EVIDENCE_FORMAT
+        or content.get("version") != _EVIDENCE_VERSION
+    ):
+        return None
+    return content
 
 
 def write_skipped(project: Project) -> Path:

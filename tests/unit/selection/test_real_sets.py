@@ -1,4 +1,4 @@
-"""The default criterion on sets whose number of classes is known; the labels are never shown to it."""
+"""The default rule on sets whose number of classes is known; the labels are never shown to it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,18 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import make_blobs
 
 from covey.errors import CoveyError, InvalidValueError, UnknownNameError
-from covey.selection import CandidateScore, NClustersResult, _select, default_candidates, select_n_clusters
+from covey.selection import (
+    CRITERIA,
+    CandidateScore,
+    NClustersResult,
+    _sample,
+    _select,
+    default_candidates,
+    is_constant,
+    select_n_clusters,
+)
+from covey.selection._consensus import VOTERS, middle_half, votes
+from covey.selection._words import words
 
 
 @pytest.fixture(scope="module")
@@ -20,37 +32,51 @@ def result(blobs: np.ndarray) -> NClustersResult:
     return select_n_clusters(blobs, range(2, 12), metric="euclidean", random_state=0)
 
 
-def test_the_whole_curve_is_kept(result: NClustersResult) -> None:
-    assert [row.n_clusters for row in result.curve] == list(range(2, 12))
+def test_every_criterion_has_the_whole_curve(result: NClustersResult) -> None:
+    assert result.evidence.keys() == {*CRITERIA}
+    for curve in result.evidence.values():
+        assert [row.n_clusters for row in curve] == list(range(2, 12))
     assert result.n_clusters == 6
     assert result.n_clusters in result.plausible
-    assert result.criterion == "silhouette_stability"
-    assert result.n_rows == 300
-    for row in result.curve:
-        assert set(row.details) == {"silhouette", "silhouette_spread", "stability", "stability_spread"}
-        assert np.isfinite([row.score, row.spread, *row.details.values()]).all()
+    assert result.criterion == next(iter(result.evidence)) == "consensus"
+    assert result.curve == result.evidence["consensus"]
+    assert (result.n_images, result.n_features, result.n_rows, result.n_components) == (300, 10, 300, 10)
 
 
 def test_the_reason_names_the_number_and_the_doubt(result: NClustersResult) -> None:
-    assert result.why.startswith("6 clusters have the best silhouette x stability (silhouette 0.")
-    assert "of 10 numbers tried from 2 to 11" in result.why
+    assert result.why.startswith("6 clusters are the median of the votes of 5 criteria, of 10 numbers tried from 2 to ")
+    assert "At least half of the votes are for 6." in result.why
+    assert "Each by itself: silhouette 6, stability 2, coding length 6, held-out coding length 6" in result.why
 
 
-def test_evidence_is_plain_data_with_the_deciding_score_by_its_name(result: NClustersResult) -> None:
+def test_evidence_is_plain_data_with_each_criterion_by_its_name(result: NClustersResult) -> None:
     evidence = result.to_dict()
     assert json.loads(json.dumps(evidence)) == evidence
-    names = ("silhouette_stability", "silhouette", "stability")
-    assert evidence["scores"].keys() == {*names, *(f"{name}_std" for name in names)}
+    assert evidence["scores"].keys() == {*CRITERIA, *(f"{name}_std" for name in CRITERIA)}
     assert {len(values) for values in evidence["scores"].values()} == {len(evidence["candidates"])}
-    assert evidence["interval"] == [evidence["plausible"][0], evidence["plausible"][-1]]
-    assert all(len(values) == len(evidence["candidates"]) for values in evidence["scores"].values())
+    assert evidence["interval"] == list(result.interval)
     assert evidence["reason"] == result.why
+    assert evidence["choices"]["stability"]["n_clusters"] == 2
+    assert evidence["choices"]["consensus"]["interval"] == evidence["interval"]
 
 
-def test_plausible_are_those_within_one_standard_deviation(result: NClustersResult) -> None:
+def test_the_interval_holds_half_of_the_votes_of_all_criteria(result: NClustersResult) -> None:
+    ballots = [vote for name in VOTERS for vote in votes(result.evidence[name])]
+    assert sorted(votes(result.curve)) == sorted(ballots)
+    assert len(ballots) == len(VOTERS) * _sample.N_REPEATS
+    low, high = result.interval
+    assert np.mean([low <= vote <= high for vote in ballots]) >= 0.5
+    assert result.n_clusters == sorted(ballots)[len(ballots) // 2]
+
+
+@pytest.mark.parametrize("criterion", sorted({*CRITERIA} - {"consensus"}))
+def test_one_criterion_may_decide_alone(blobs: np.ndarray, criterion: str) -> None:
+    result = select_n_clusters(blobs, [2, 4, 6], criterion=criterion, metric="euclidean", random_state=0)
     best = max(result.curve, key=lambda row: row.score)
-    within = [row.n_clusters for row in result.curve if row.score >= best.score - best.spread]
-    assert list(result.plausible) == within
+    assert result.n_clusters == best.n_clusters
+    assert list(result.plausible) == [row.n_clusters for row in result.curve if row.score >= best.score - best.spread]
+    assert result.interval == middle_half(votes(result.curve))
+    assert result.why.startswith(f"{best.n_clusters} clusters have the best {words(criterion)} (")
 
 
 def test_same_seed_same_result_and_no_global_generator(blobs: np.ndarray, result: NClustersResult) -> None:
@@ -64,9 +90,10 @@ def test_same_seed_same_result_and_no_global_generator(blobs: np.ndarray, result
     assert (np.random.get_state()[1] == numpy_state[1]).all()  # noqa: NPY002 the caller's
 
 
-def test_a_score_does_not_hang_on_the_other_candidates(blobs: np.ndarray, result: NClustersResult) -> None:
+def test_what_votes_does_not_hang_on_the_other_candidates(blobs: np.ndarray, result: NClustersResult) -> None:
     alone = select_n_clusters(blobs, [6], metric="euclidean", random_state=0)
-    assert alone.curve[0] == result.curve[4]
+    for name in VOTERS:
+        assert alone.evidence[name][0] == result.evidence[name][4]
 
 
 @pytest.mark.parametrize("n_rows", [3, 4, 5, 10, 100, 2500, 10_000, 1_000_000])
@@ -79,9 +106,13 @@ def test_default_candidates_rise_within_what_is_possible(n_rows: int) -> None:
 
 
 @pytest.mark.parametrize("n_rows", [3, 4, 7])
-def test_few_rows_are_enough(n_rows: int) -> None:
-    X = np.random.default_rng(0).normal(size=(n_rows, 4))
-    assert 2 <= select_n_clusters(X, random_state=0).n_clusters < n_rows
+@pytest.mark.parametrize("n_features", [1, 4, 300])
+def test_few_rows_are_enough_however_wide(n_rows: int, n_features: int) -> None:
+    X = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    result = select_n_clusters(X, metric="euclidean", random_state=0)
+    assert 2 <= result.n_clusters < n_rows
+    assert result.n_components <= min(n_features, n_rows - 1)
+    assert all(np.isfinite(row.score) for curve in result.evidence.values() for row in curve)
 
 
 def test_looks_closer_between_the_neighbours_of_the_best() -> None:
@@ -93,10 +124,22 @@ def test_looks_closer_between_the_neighbours_of_the_best() -> None:
     assert not set(between) & set(scores)
 
 
+def test_each_criterion_gets_its_closer_look() -> None:
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    result = select_n_clusters(X, k_min=12, metric="euclidean", random_state=0)
+    grid = default_candidates(200, 12)
+    tried = [row.n_clusters for row in result.curve]
+    assert set(grid) < set(tried)
+    for name in VOTERS:
+        first = max((row for row in result.evidence[name] if row.n_clusters in grid), key=lambda row: row.score)
+        steps = [pair for pair in pairwise(grid) if first.n_clusters in pair]
+        assert any(low < number < high for low, high in steps for number in tried if number not in grid)
+
+
 def test_a_large_set_is_sampled(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_select, "MAX_ROWS", 120)
+    monkeypatch.setattr(_sample, "MAX_ROWS", 120)
     result = select_n_clusters(blobs, [4, 6, 8], metric="euclidean", random_state=0)
-    assert result.n_rows == 120
+    assert (result.n_images, result.n_rows) == (300, 120)
     assert result.n_clusters == 6
 
 
@@ -107,6 +150,7 @@ def test_wide_rows_are_reduced_and_lengths_do_not_count_under_cosine() -> None:
     plain = select_n_clusters(directions, range(2, 10), random_state=0)
     stretched = select_n_clusters(directions * lengths, range(2, 10), random_state=0)
     assert plain.n_clusters == stretched.n_clusters == 5
+    assert plain.n_components == _sample.MAX_COMPONENTS
 
 
 def test_any_clusterer_with_a_number_will_do(blobs: np.ndarray) -> None:
@@ -116,15 +160,39 @@ def test_any_clusterer_with_a_number_will_do(blobs: np.ndarray) -> None:
     assert result.n_clusters == 6
 
 
-def test_equal_rows_do_not_stop_it() -> None:
+def test_equal_rows_count_once() -> None:
     X = np.repeat(np.eye(3), 10, axis=0)
-    assert select_n_clusters(X, random_state=0).n_clusters == 3
+    result = select_n_clusters(X, random_state=0)
+    assert [row.n_clusters for row in result.curve] == [2, 3]
+    assert result.n_clusters == 3
+    assert [row.n_clusters for row in select_n_clusters(X[:15], random_state=0).curve] == [2]
+    with pytest.raises(InvalidValueError, match="X has 3 distinct rows, fewer than k_min=5"):
+        select_n_clusters(X, k_min=5)
+    asked = select_n_clusters(X, [3, 8], random_state=0)  # more than can be used, but asked for
+    assert all(np.isfinite(row.score) for curve in asked.evidence.values() for row in curve)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_one_distinct_row_has_nothing_to_choose(metric: str) -> None:
+    X = np.full((20, 7), 0.3)
+    if metric == "cosine":
+        X *= np.arange(1, 21)[:, None]  # one direction, up to rounding
+    assert is_constant(X.astype(np.float32), metric)
+    with pytest.raises(InvalidValueError, match="All 20 rows of X are equal or differ by rounding alone"):
+        select_n_clusters(X, metric=metric)
+    assert not is_constant(np.eye(3, dtype=np.float32), metric)
 
 
 def test_noise_is_not_sold_as_a_finding() -> None:
-    X = np.random.default_rng(0).normal(size=(400, 30))
+    X = np.random.default_rng(0).normal(size=(150, 20))
     result = select_n_clusters(X, metric="euclidean", random_state=0)
-    assert max(row.score for row in result.curve) < 0.1
+    assert "No number separates the images well" in result.why
+
+
+def test_a_best_at_the_end_is_told(blobs: np.ndarray) -> None:
+    result = select_n_clusters(blobs, [2, 3, 4], criterion="coding_length", metric="euclidean", random_state=0)
+    assert result.n_clusters == 4
+    assert "It is the largest number tried" in result.why
 
 
 def test_progress_is_told_of_every_candidate(blobs: np.ndarray) -> None:
@@ -155,6 +223,13 @@ def test_two_rows_are_too_few_and_criteria_have_names(blobs: np.ndarray) -> None
         select_n_clusters(blobs[:2])
     with pytest.raises(UnknownNameError, match="Did you mean 'silhouette'"):
         select_n_clusters(blobs, criterion="silhouete")
+
+
+def test_not_a_number_is_refused(blobs: np.ndarray) -> None:
+    broken = blobs.copy()
+    broken[7, 3] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinity in 1 of 300 rows \(first: row 7\)"):
+        select_n_clusters(broken)
 
 
 def test_the_ends_of_the_default_candidates_may_be_given() -> None:

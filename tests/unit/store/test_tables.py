@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from covey.errors import ProjectError
-from covey.store import Project, write_skipped, write_tables
+from covey.store import Project, read_evidence, write_evidence, write_skipped, write_tables
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 Make = Callable[..., tuple[Partition, list[ClusterSummary]]]
@@ -186,3 +186,29 @@ def test_an_unknown_partition_writes_nothing(filled: Project) -> None:
     with pytest.raises(ProjectError, match="no partition"):
         write_tables(filled, 1)
     assert not (filled.root / "runs").exists()
+
+
+def test_evidence_is_written_whole_and_read_back(filled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_evidence(filled.root) is None
+    path = write_evidence(filled.root, {"n_clusters": 3, "reason": "é"})
+    assert path == filled.root / "k.json"
+    found = read_evidence(filled.root)
+    assert found is not None
+    assert found | {"n_clusters": 3, "reason": "é", "format": "covey-k", "version": 1} == found
+
+    def full_disk(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(ProjectError, match=r"k\.json.* could not be written: .*No space left"):
+        write_evidence(filled.root, {"n_clusters": 4})
+    assert read_evidence(filled.root) == found
+    assert not list(filled.root.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "{", '{"format": "other", "version": 1}', '{"format": "covey-k"}', "\xff"]
+)
+def test_a_strange_file_is_no_evidence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "k.json").write_text(content, encoding="latin-1")
+    assert read_evidence(tmp_path) is None

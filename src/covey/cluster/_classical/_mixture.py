@@ -92,7 +92,7 @@ class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
     (1, 1, np.True_)
     """
 
-    _if_collapsed: ClassVar = "Raise ridge, choose a simpler covariance, or ask for fewer clusters."
+    _if_collapsed: ClassVar = "Try another ridge, a simpler covariance, or fewer clusters."
 
     def __init__(
         self,

@@ -131,6 +131,8 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     """
 
     presets: ClassVar = PRESETS
+    transforms_to_representation: ClassVar = True
+    """What `transform` gives may be drawn as features are."""
     _if_collapsed: ClassVar = "Ask for fewer clusters (relabel), lower gamma, or train longer (n_steps)."
 
     _head: CodeClusterer

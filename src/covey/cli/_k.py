@@ -1,0 +1,100 @@
+"""`covey k`: the evidence for a number of clusters."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covey.cli import _console, _options
+
+if TYPE_CHECKING:
+    from covey.pipeline import ProjectEvidence
+
+# Heads of the table's columns; a longer one would make it wider than a terminal.
+_SHORT = {
+    "coding_length": "coding",
+    "held_out_coding_length": "held out",
+    "silhouette": "silh.",
+    "stability": "stab.",
+    "silhouette_stability": "silh. x stab.",
+}
+
+
+@click.command("k")
+@_options.project_argument
+@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters to consider.")
+@click.option("--k-max", type=click.IntRange(2), help="Most clusters to consider.")
+@click.option(
+    "--criterion",
+    default="consensus",
+    show_default=True,
+    metavar="NAME",
+    help="What decides; all others are shown beside it. See: covey list criteria.",
+)
+@click.option(
+    "-m",
+    "--model",
+    "backbone",
+    metavar="NAME",
+    multiple=True,
+    help="Whose features; may be given again.  [default: those of the latest run]",
+)
+@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@_options.output_options
+def k(project: Path, **options: Any) -> None:
+    """Weigh the numbers of clusters of a project.
+
+    Five criteria judge each number without labels. The table shows them all, k.json keeps them, and the gallery of the
+    latest run, if there is one, gets a page. Nothing is clustered anew: take a number over with covey cluster -k N.
+    """
+    from covey.pipeline import weigh_project
+    from covey.store import Project
+
+    chosen = {name: options[name] or None for name in ("k_min", "k_max", "criterion", "backbone")}
+    with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
+        evidence = weigh_project(
+            project, random_state=options["random_state"], progress=progress, **_options.drop_none(chosen)
+        )
+        with Project.open(project) as opened:
+            partitions = opened.partitions()
+        page = _write_page(project, partitions[-1].id, progress) if partitions else None
+    if options["as_json"]:
+        facts = {"project": str(project), "backbones": evidence.backbones, "file": str(evidence.path)}
+        _console.echo_json({**facts, "page": str(page) if page else None, **evidence.result.to_dict()})
+    elif not options["quiet"]:
+        _echo(evidence, page)
+
+
+def _write_page(project: Path, partition_id: int, progress: _console.Bars) -> Path:
+    from covey.cli._report import write_pages
+
+    return write_pages(project, partition_id, progress).with_name("k.html")
+
+
+def _echo(evidence: "ProjectEvidence", page: Path | None) -> None:
+    """Print the table, and below it what to make of it."""
+    result = evidence.result
+    names = list(result.evidence)
+    at_best = {name: choice["n_clusters"] for name, choice in result.to_dict()["choices"].items()}
+    marks = {granularity.n_clusters: granularity.name for granularity in result.granularities}
+    heads = {name: _SHORT.get(name, name) for name in names}
+    rows = []
+    for i, row in enumerate(result.curve):
+        number = row.n_clusters
+        best = ", ".join(heads[name] for name in names if at_best[name] == number)
+        scores = (f"{result.evidence[name][i].score:.3f}" for name in names)
+        rows.append((number, *scores, marks.get(number, ""), best))
+    _console.echo_table(rows, ("k", *heads.values(), "granularity", "best of"))
+    click.echo(f"\n{result.why}\n")
+    for granularity in result.granularities:
+        click.echo(f"{granularity.name:<10}{granularity.n_clusters:<5} {', '.join(granularity.supporters)}".rstrip())
+    low, high = result.interval
+    click.echo(f"interval  {low} to {high}: at least half of the votes")
+    click.echo(f"flatness  {len(result.plausible)} of {len(rows)} numbers within one standard deviation of the best")
+    click.echo(
+        f"from      n = {result.n_images} images, d = {result.n_features}, judged on {result.n_rows} rows in "
+        f"{result.n_components} axes: the answer depends on both"
+    )
+    click.echo(f"features  {' + '.join(evidence.backbones)}")
+    click.echo(f"table     {_console.shell_path(evidence.path)}")
+    click.echo(f"page      {_console.shell_path(page)}" if page else "page      none before the first covey cluster")
