@@ -1,4 +1,4 @@
-"""`covey bench`: run files of experiments, and report what came out."""
+"""`covey bench run`: experiments, seed by seed."""
 
 import os
 from collections.abc import Mapping
@@ -7,21 +7,11 @@ from typing import Any
 
 import click
 
-from covey.cli import _console
-
 _PATH = click.Path(path_type=Path)
 _OUTPUT = Path("bench-results")
 
 
-@click.group()
-def bench() -> None:
-    """Measure methods on labelled sets, and report it without mixing protocols.
-
-    The labels are for the scores: no method sees them, and nothing is chosen by them unless a table says so.
-    """
-
-
-@bench.command("run")
+@click.command("run")
 @click.argument("files", metavar="FILES...", nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, default=_OUTPUT, show_default=True, help="Folder of the results.")
 @click.option(
@@ -67,41 +57,3 @@ def _echo_line(line: Mapping[str, Any]) -> None:
         return
     part = "test" if "test" in line["scores"] else line["fit"]
     click.echo(f"{what}  ACC {100 * line['scores'][part]['acc']:.1f} ({part})  {line['cost']['wall_s']:.1f} s")
-
-
-@bench.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("-o", "--output", type=_PATH, help="Where to write.  [default: report in FOLDER]")
-def report(folder: Path, output: Path | None) -> None:
-    """Write tables, a page with plots and a page for each paper from the results in FOLDER."""
-    from covey.bench.report import write_report
-
-    for path in write_report(folder, output):
-        click.echo(_console.shell_path(path))
-
-
-@bench.command("list")
-@click.argument("kind", type=click.Choice(["experiments", "datasets", "variants", "protocols"]), default="experiments")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def list_kind(kind: str, as_json: bool) -> None:
-    """List the experiments that come with covey, or the data sets, variants or protocols that files can name."""
-    rows = _rows(kind)
-    if as_json:
-        _console.echo_json(rows)
-    else:
-        _console.echo_table([list(row.values()) for row in rows], tuple(rows[0]))
-
-
-def _rows(kind: str) -> list[dict[str, Any]]:
-    from covey import bench as library
-    from covey.bench.datasets import DATASETS, VARIANTS
-
-    if kind == "datasets":
-        keys = ("name", "place", "n_images", "n_classes", "license", "layout")
-        return [{key: getattr(spec, key) or "" for key in keys} for spec in DATASETS.values()]
-    if kind == "variants":
-        return [{"name": name} for name in VARIANTS]
-    if kind == "protocols":
-        return [{"name": protocol.name, "what": protocol.what} for protocol in library.PROTOCOLS.values()]
-    files = {name: library.read_experiments(path) for name, path in library.packaged_experiments().items()}
-    return [{"name": name, "experiments": len(file.experiments), "title": file.title} for name, file in files.items()]
