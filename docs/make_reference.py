@@ -19,17 +19,12 @@ def help_page() -> str:
     root = click.Context(cli, info_name="covey", terminal_width=WIDTH, help_option_names=["-h", "--help"])
     parts.append(_section("covey", cli.get_help(root)))
     for name in COMMANDS:
-        parts += _sections(name, COMMANDS[name], root)
+        context = click.Context(COMMANDS[name], info_name=name, parent=root, terminal_width=WIDTH)
+        parts.append(_section(f"covey {name}", COMMANDS[name].get_help(context)))
+        for word, command in getattr(COMMANDS[name], "commands", {}).items():
+            inner = click.Context(command, info_name=word, parent=context, terminal_width=WIDTH)
+            parts.append(_section(f"covey {name} {word}", command.get_help(inner)))
     return "\n".join(parts)
-
-
-def _sections(name: str, command: click.Command, parent: click.Context) -> list[str]:
-    """Return the sections of a command and of those below it."""
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH)
-    parts = [_section(context.command_path, command.get_help(context))]
-    for below in command.list_commands(context) if isinstance(command, click.Group) else ():
-        parts += _sections(below, command.get_command(context, below), context)
-    return parts
 
 
 def _section(title: str, text: str) -> str:

@@ -103,7 +103,7 @@ class BackboneSpec:
     name : str
         ``architecture.weights_tag``, for example ``"efficientnet_lite2.in1k"``.
     loader : str
-        Name of the loader within `covey.backbones`.
+        Name of the loader in `covey.backbones.LOADERS`.
     n_features : int
         Width of a feature row.
     input_size : tuple of int
@@ -115,17 +115,30 @@ class BackboneSpec:
     mean, std : tuple of float
         Per-channel mean and standard deviation on the scale 0 to 255.
     weights : str
-        Where the weights come from, with the revision.
+        Where the weights come from: ``package==version:path``, ``hub:owner/name``, ``file:address``, ``folder`` for
+        one that a person named, or ``none`` with the revision of the method.
     sha256 : str
-        Hash of the weights file; empty if the backbone has none.
+        Hash of the weights file; empty if the backbone has none, or if nobody here could take it.
     license : str
-        SPDX identifier of the weights.
+        SPDX identifier of the weights, or the name of their own licence.
     paper : str
         Source of the architecture.
     pretraining : str
         Data sets that the weights have seen, and how (supervised or not).
     has_text : bool
         Whether a text tower shares the feature space.
+    revision : str
+        Commit or tag of the source; empty if it is not pinned, which means whatever the source calls its main version.
+    pooling : str
+        How a picture becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
+        ``"mean"``; empty where the method has no choice.
+    is_squashed : bool
+        Whether the resize gives the picture the network's shape instead of cropping it to that.
+    architecture : str
+        What the library that runs it calls the network.
+    config : mapping of str to Any
+        The network's sizes, as keywords of the library's configuration. They check weights and build the network
+        without any; they change no number.
     """
 
     name: str
@@ -142,6 +155,11 @@ class BackboneSpec:
     paper: str = ""
     pretraining: str = ""
     has_text: bool = False
+    revision: str = ""
+    pooling: str = ""
+    is_squashed: bool = False
+    architecture: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,8 @@ COMMANDS = Registry(
         "gallery": "covey.cli._gallery:gallery",
         "info": "covey.cli._info:info",
         "k": "covey.cli._k:k",
-        "list": "covey.cli._list:list_items",
+        "list": "covey.cli._catalog._list:list_items",
+        "models": "covey.cli._catalog._models:models",
         "sample": "covey.cli._sample:sample",
     },
 )

@@ -112,7 +112,7 @@ def cluster_folder(
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
     backbone : str or sequence of str, default="efficientnet_lite2.in1k"
-        A registered backbone, or several whose features are joined.
+        A registered backbone or the folder of a model, or several whose features are joined.
     n_views : int, default=0
         Augmented copies of each picture for a method that compares them, at least 2; 0 for none. They are kept like
         features, and drawn with seed 0 whatever `random_state` is, so that all runs share them.
@@ -248,7 +248,7 @@ def describe_run(
 def installed_versions() -> Iterator[tuple[str, str]]:
     """Yield the names and versions of what decides the numbers; a package that is not installed is left out."""
     yield "python", platform.python_version()
-    for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch"):
+    for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch", "transformers"):
         with suppress(PackageNotFoundError):
             yield package, version(package)
 

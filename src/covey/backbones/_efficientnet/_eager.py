@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 from covey._torch import to_numpy, to_tensor
-from covey.backbones._rounding import N_EXACT, round_for_bfloat16
+from covey.backbones._efficientnet._rounding import N_EXACT, round_for_bfloat16
 from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
 if TYPE_CHECKING:
-    from covey.backbones._efficientnet import ConvLayer, ConvSpec
+    from covey.backbones._efficientnet._network import ConvLayer, ConvSpec
 
 
 class ConvNetwork(nn.Module):

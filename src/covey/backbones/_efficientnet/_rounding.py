@@ -8,7 +8,7 @@ import numpy as np
 from covey.types import FloatArray
 
 if TYPE_CHECKING:
-    from covey.backbones._efficientnet import ConvLayer
+    from covey.backbones._efficientnet._network import ConvLayer
 
 N_EXACT: Final = 6
 """How many of the first convolutions stay in float32: the stem and the first two blocks.

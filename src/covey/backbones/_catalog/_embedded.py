@@ -1,4 +1,4 @@
-"""The catalogue: one row a backbone, everything that changes its numbers."""
+"""The backbones that need no download: their weights come with the installation, or they have none."""
 
 from covey.types import BackboneSpec
 

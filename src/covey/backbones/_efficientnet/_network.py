@@ -1,22 +1,17 @@
-"""EfficientNet-Lite: the architecture as data, its weights folded, and the backbone that runs it.
+"""EfficientNet-Lite: the architecture as data, and its weights folded into it.
 
 The network is one list of convolutions. Batch normalisation is folded into them when the weights are read, so that each
 runtime (`_openvino`, `_eager`) is a single loop over that list.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from covey.backbones._loading import check_pixels, feature_fingerprint, reload_backbone
-from covey.backbones._runtimes import resolve_runtime
-from covey.backbones._weights import check_shapes, find_weights, read_weights
-from covey.errors import InvalidValueError
-from covey.types import BackboneSpec, ByteArray, FloatArray
+from covey.types import FloatArray
 
 N_CLASSES: Final = 1000
 
@@ -31,7 +26,6 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _STEM, _HEAD = 32, 1280
-_MULTIPLIERS = {"efficientnet_lite0.in1k": (1.0, 1.0), "efficientnet_lite2.in1k": (1.1, 1.2)}  # width, depth
 _BATCH_NORM_EPS = 1e-3
 
 
@@ -148,109 +142,3 @@ def fold(conv: ConvSpec, weights: Mapping[str, FloatArray]) -> ConvLayer:
     weight = weights[f"{conv.name}.weight"] * scale[:, None, None, None]
     bias = weights[f"{conv.norm}.bias"] - weights[f"{conv.norm}.running_mean"] * scale
     return ConvLayer(conv, weight.astype(np.float32), bias.astype(np.float32))
-
-
-class EfficientNetLite:
-    """A frozen EfficientNet-Lite: pooled features, and the ImageNet classes it was trained on.
-
-    Parameters
-    ----------
-    spec : BackboneSpec
-        Its row in the catalogue.
-    network : callable
-        Pixels ``(b, h, w, 3)`` uint8 to pooled features ``(b, 1280)`` float32.
-    classifier : tuple of ndarray
-        Weight (1000, 1280) and bias (1000,) of the last layer.
-    precision, runtime : str
-        In which and by what the network is computed.
-    source : tuple
-        Device and weights file that it was loaded with, for a pickled copy to load itself anew.
-    """
-
-    def __init__(
-        self,
-        spec: BackboneSpec,
-        network: Callable[[ByteArray], FloatArray],
-        classifier: tuple[FloatArray, FloatArray],
-        *,
-        precision: str,
-        runtime: str,
-        source: tuple[str, Path | None],
-    ) -> None:
-        self._spec = spec
-        self.network = network
-        self._classifier = classifier
-        self._source = source
-        self.precision = precision
-        self.runtime = runtime
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reload_backbone, (self._spec.name, *self._source, self.precision, self.runtime)
-
-    @property
-    def spec(self) -> BackboneSpec:
-        """The catalogue row."""
-        return self._spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies everything that changes the numbers."""
-        return feature_fingerprint(self._spec, precision=self.precision, runtime=self.runtime)
-
-    def encode_images(self, pixels: ByteArray) -> FloatArray:
-        """Turn pixels into features.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            Pictures of the specification's size; mean and standard deviation are taken care of here.
-
-        Returns
-        -------
-        features : ndarray of shape (b, 1280), dtype float32
-            The last feature map's mean over its pixels, in [0, 6]. With OpenVINO a row has the same bits whatever
-            pictures are beside it; with torch it may differ in the last digits.
-
-        Raises
-        ------
-        ValueError
-            If shape or dtype do not fit.
-        """
-        check_pixels(pixels, self._spec)
-        return self.network(pixels)
-
-    def classify(self, pixels: ByteArray) -> FloatArray:
-        """Score the thousand classes of ImageNet.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            As for `encode_images`.
-
-        Returns
-        -------
-        logits : ndarray of shape (b, 1000), dtype float32
-            Unnormalised log-probabilities, in ImageNet's order of classes.
-        """
-        weight, bias = self._classifier
-        return np.asarray(self.encode_images(pixels) @ weight.T + bias, dtype=np.float32)
-
-
-def load_efficientnet_lite(
-    spec: BackboneSpec, *, device: str, weights: Path | None, precision: str, runtime: str
-) -> EfficientNetLite:
-    """Read the weights, fold them and build the network for the runtime; see `load_backbone`."""
-    if spec.name not in _MULTIPLIERS:
-        raise InvalidValueError(f"{spec.name!r} is no EfficientNet-Lite; there are {', '.join(_MULTIPLIERS)}.")
-    chosen = resolve_runtime(spec, device=device, precision=precision, runtime=runtime)
-    convs = architecture(*_MULTIPLIERS[spec.name])
-    state = read_weights(weights or find_weights(spec), spec)
-    check_shapes(state, expected_shapes(convs), spec.name)
-    return EfficientNetLite(
-        spec,
-        chosen.build([fold(conv, state) for conv in convs], spec),
-        (state["_fc.weight"], state["_fc.bias"]),
-        precision=chosen.precision,
-        runtime=chosen.name,
-        source=(chosen.device, weights),
-    )
