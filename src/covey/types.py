@@ -227,6 +227,8 @@ class Partition:
         Its parameters, JSON-compatible.
     info : mapping
         What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+    representation : ndarray of shape (n, d), dtype float32, or None
+        What a trained head made of the features, for search; None where the method makes none.
     """
 
     ids: tuple[str, ...]
@@ -238,15 +240,17 @@ class Partition:
     method: str
     params: Mapping[str, Any]
     info: Mapping[str, Any] = field(default_factory=dict)
+    representation: FloatArray | None = None
 
 
 class ClusterName(NamedTuple):
-    """The words for one cluster; `score` lies in [0, 1]."""
+    """The words for one cluster; scores lie in [0, 1], those of the runners-up are as many as these, or none."""
 
     label: int
     name: str
     score: float
     runners_up: tuple[str, ...] = ()
+    runner_up_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,21 @@ def short_settings() -> dict[str, dict[str, Any]]:
 
 SHORT = short_settings()
 
+# UMAP takes ten seconds to load, and only the extra of its name brings it.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("umap") is None, reason="needs umap")])
+    if name == "umap-kmeans"
+    else name
+    for name in [*sorted(CLUSTERERS), "random"]
+]
+
 
 def task(folder: Path, name: str, *, fit: str = "train", **changes: Any) -> dict[str, Any]:
     method = {"name": name, "preset": None, "changes": changes, "n_clusters": None}
     return {"method": method, "fit": fit, "seed": 0, "folder": str(folder), "n_classes": 4}
 
 
-@pytest.mark.parametrize("name", [*sorted(CLUSTERERS), "random"])
+@pytest.mark.parametrize("name", NAMES)
 def test_permuting_the_labels_changes_no_prediction(name: str, write_arrays: Callable[..., Path]) -> None:
     order = np.random.default_rng(1).permutation(120)
     is_pixels = name in CLUSTERERS and takes_pixels(CLUSTERERS[name]())
@@ -117,6 +126,7 @@ def test_lists_of_a_file_are_tuples_for_a_method(write_arrays: Callable[..., Pat
     assert run_seed(task(write_arrays(), "scp", **short))["n_clusters"] == 4
 
 
+@pytest.mark.slow
 def test_a_process_writes_its_result_whole(write_arrays: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "task.json").write_text(json.dumps({"kind": "fit", **task(write_arrays(), "random")}))
     command = [sys.executable, "-m", "covey.bench.runner._worker", "task.json", "result.json"]

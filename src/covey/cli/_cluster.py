@@ -37,6 +37,9 @@ EXIT_SKIPPED = 3
     show_default=True,
     help="With several models: scale the features of each to unit length, so that each counts the same.",
 )
+@click.option(
+    "--names/--no-names", "has_names", default=True, show_default=True, help="Name the clusters, where the model can."
+)
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
@@ -81,5 +84,6 @@ def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
         "params": _options.parse_params(options["params"]),
         "random_state": options["random_state"],
         "normalize_parts": options["normalize_parts"],
+        "has_names": options["has_names"],
     }
     return {**_options.drop_none(own), **_options.pipeline_keywords(options)}

@@ -11,7 +11,7 @@ from covey import defaults
 from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
-from covey.pipeline import RunResult, check_output, check_views
+from covey.pipeline import NamingReport, RunResult, check_output, check_views
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -74,6 +74,10 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     for table in result.tables:
         click.echo(f"table    {shell_path(table)}")
     click.echo(f"features {' + '.join(result.backbones)}")
+    if result.naming is not None:
+        click.echo(naming_line(result.naming))
+    elif result.naming_reason:
+        click.echo(f"names    none: {result.naming_reason}")
     if result.n_views:
         click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
     click.echo(_ledger(result))
@@ -90,12 +94,22 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
         "n_views": result.n_views,
         "n_clusters": result.n_clusters,
         "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
+        "naming": dataclasses.asdict(result.naming) if result.naming else None,
+        "naming_reason": result.naming_reason,
         "selection": result.selection.to_dict() if result.selection else None,
         "ledger": {**dataclasses.asdict(result.ledger), "n_computed": result.extract.n_computed},
         "gallery": str(page) if page else None,
         "tables": [str(table) for table in result.tables],
         "seconds": dict(result.seconds),
     }
+
+
+def naming_line(report: NamingReport) -> str:
+    """Return the line that says what named the clusters, and how far to trust it."""
+    said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
+    if report.is_bridge:
+        said += "; weaker than a model trained on pictures with their texts"
+    return f"{said}; {report.n_words} words of {report.vocabulary}"
 
 
 def _ledger(result: RunResult) -> str:

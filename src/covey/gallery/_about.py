@@ -78,6 +78,13 @@ TERMS = (
         "A resized or newly saved copy is a different file and stands beside its sibling.",
     ),
     Term(
+        "Name",
+        "The word that most pictures of the cluster voted for and those of its neighbours did not, out of a "
+        "list of words. "
+        "Its fit is the cluster's share of votes, less what the neighbours gave: 0 to 1. Who is in which cluster never "
+        "hangs on it.",
+    ),
+    Term(
         "Seed",
         "The starting point of the dice that the method throws. The same pictures, settings and seed give the same "
         "clusters again.",
@@ -182,6 +189,7 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables = (
         _table("Run", "What made these clusters.", run),
         _table(f"Settings of {info.method}", "With these, the same pictures give the same clusters.", info.params),
+        _table("Names", "What chose the words for the clusters.", info.naming),
         _table("Files", "Every file that was found is counted exactly once.", files),
         _table("Time", "Seconds on the clock, by step.", info.info.get("seconds")),
         _table("Diagnostics", "What the method reports about itself.", diagnostics),

@@ -1,4 +1,7 @@
-"""Where arrays and files meet: from a folder to a partition, and from a partition and known labels to scores."""
+"""Where arrays and files meet: from a folder to a partition, and from a partition and known labels to scores.
+
+Names and search stand beside the walk: they take a run that is there.
+"""
 
 from covey.pipeline._cluster import (
     RunResult,
@@ -9,14 +12,19 @@ from covey.pipeline._cluster import (
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
 from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_project
+from covey.pipeline._names import NamingReport, folder_vocabulary, name_partition, try_to_name
+from covey.pipeline._search import SearchHit, SearchResult, search_project
 from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
 
 __all__ = [
     "METHOD_PARAMS",
     "EmbedReport",
     "Evaluation",
+    "NamingReport",
     "ProjectEvidence",
     "RunResult",
+    "SearchHit",
+    "SearchResult",
     "check_output",
     "check_views",
     "choose_n_clusters",
@@ -25,10 +33,14 @@ __all__ = [
     "embed_images",
     "evaluate_partition",
     "installed_versions",
+    "folder_vocabulary",
     "load_backbones",
     "load_features",
     "make_estimator",
+    "name_partition",
     "read_labels",
     "scan_sources",
+    "search_project",
+    "try_to_name",
     "weigh_project",
 ]

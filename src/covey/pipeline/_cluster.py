@@ -25,6 +25,7 @@ from covey.pipeline._embed import (
     load_features,
 )
 from covey.pipeline._evidence import choose_n_clusters
+from covey.pipeline._names import NamingReport, try_to_name
 from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
@@ -64,6 +65,10 @@ class RunResult:
         Views of each image that the method got.
     tables : tuple of Path
         The files written for other programs.
+    naming : NamingReport or None
+        What named the clusters; None if nothing did.
+    naming_reason : str
+        Why not, if names were wanted.
     seconds : mapping of str to float
         Wall time of each stage.
     """
@@ -78,6 +83,8 @@ class RunResult:
     n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
+    naming: NamingReport | None = None
+    naming_reason: str = ""
 
 
 def cluster_folder(
@@ -95,6 +102,7 @@ def cluster_folder(
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
     device: str = "auto",
+    has_names: bool = True,
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -129,6 +137,9 @@ def cluster_folder(
         Seed of everything else that draws.
     device : str, default="auto"
         Where networks run.
+    has_names : bool, default=True
+        Name the clusters with covey's own vocabulary where the backbone can compare pictures with words; see
+        `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
     progress : Progress, optional
@@ -180,6 +191,10 @@ def cluster_folder(
         partition = with_structure(partition, features, estimator)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
+        naming, reason = None, ""
+        if has_names:
+            with _timed(seconds, "name"):
+                naming, reason = try_to_name(project, partition_id, device=device, progress=progress)
         tables = [*write_tables(project, partition_id)]
         if selection is not None:
             tables.append(write_evidence(project.run_folder(partition_id), selection.to_dict()))
@@ -194,6 +209,8 @@ def cluster_folder(
             n_views=n_views,
             tables=tuple(tables),
             seconds=seconds,
+            naming=naming,
+            naming_reason=reason,
         )
 
 

@@ -10,13 +10,14 @@ without one.
         project.lock         who is writing
         features/            `FeatureStore`
         thumbnails/          small pictures by image id
-        runs/<name>/         a partition's tables and probabilities
+        runs/<name>/         a partition's tables, probabilities and representation
         skipped.csv          the paths that were left out
         k.json               the evidence for a number of clusters (`write_evidence`)
 """
 
 from covey.store._features import FeatureStore
 from covey.store._lock import exclusive_lock
+from covey.store._partitions import write_names
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
 from covey.store._tables import read_evidence, write_evidence, write_skipped, write_tables
@@ -25,6 +26,7 @@ __all__ = [
     "Project",
     "FeatureStore",
     "exclusive_lock",
+    "write_names",
     "write_skipped",
     "write_tables",
     "write_evidence",

@@ -10,7 +10,7 @@ from covey.cli._console import echo_json, echo_table
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["backbones", "clusterers", "metrics", "criteria", "neighbors"]))
+@click.argument("kind", type=click.Choice(["backbones", "clusterers", "metrics", "criteria", "neighbors", "search"]))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def list_items(kind: str, as_json: bool) -> None:
     """List what is registered of a KIND."""
@@ -55,6 +55,10 @@ def _registry(kind: str) -> Mapping[str, Any]:
         from covey.selection import CRITERIA
 
         return CRITERIA
+    if kind == "search":
+        from covey.search import SEARCH_ENGINES
+
+        return SEARCH_ENGINES
     from covey.neighbors import NEIGHBOR_ENGINES
 
     return NEIGHBOR_ENGINES

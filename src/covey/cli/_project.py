@@ -1,4 +1,4 @@
-"""`covey info`: what a project holds."""
+"""`covey info` and `covey gallery`: what a project holds, in numbers and as pages."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covey.cli._console import echo_json, echo_table, ledger_line
-from covey.cli._options import project_argument
+from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path
+from covey.cli._options import project_argument, run_option
 
 if TYPE_CHECKING:
     from covey.store import FeatureSetInfo
@@ -54,3 +54,19 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
             n_bytes = item.n_bytes + sum(view.n_bytes for view in views)
             rows.append((item.fingerprint, item.n_images, item.n_features, len(views), f"{n_bytes / 1e6:.1f}"))
     return rows
+
+
+@click.command()
+@project_argument
+@run_option
+@click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
+def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
+    """Write the pages of a partition again."""
+    from covey.cli._report import write_pages
+    from covey.store import Project
+
+    with Project.open(project) as opened:
+        chosen = opened.partition_info(partition_id).id
+    with Bars(is_shown=has_progress) as progress:
+        page = write_pages(project, chosen, progress)
+    click.echo(shell_path(page))
