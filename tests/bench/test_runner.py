@@ -129,9 +129,12 @@ def test_a_set_that_is_not_here_is_left_out(go: Go, tmp_path: Path) -> None:
 
 def test_jobs_share_the_processors(go: Go, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_processes, "n_threads", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     go([0, 1], n_jobs=3)
-    assert {line.split()[3] for line in stub.read_text().splitlines()} == {"2"}
-    assert len(stub.read_text().splitlines()) == 4
+    assert [line.split()[3] for line in stub.read_text().splitlines()] == ["2"] * 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    go([2], n_jobs=3)
+    assert [line.split()[3] for line in stub.read_text().splitlines()[4:]] == ["5"] * 2
 
 
 def test_one_run_at_a_time(go: Go, tmp_path: Path) -> None:

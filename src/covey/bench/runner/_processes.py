@@ -24,8 +24,9 @@ _CLASS: Final = re.compile(r"^covey\.errors\.\w+: ")
 
 
 def n_threads_each(n_jobs: int) -> int:
-    """Tell how many threads each of `n_jobs` processes gets."""
-    return max(1, n_threads() // n_jobs)
+    """Tell how many threads each of `n_jobs` processes gets: what OMP_NUM_THREADS says, else its share."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else max(1, n_threads() // n_jobs)
 
 
 class WorkerResult(NamedTuple):

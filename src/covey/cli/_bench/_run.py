@@ -21,7 +21,12 @@ _OUTPUT = Path("bench-results")
     help="Folder in which data sets have their usual places.  [default: $COVEY_DATA, or ./data]",
 )
 @click.option(
-    "--jobs", "n_jobs", type=click.IntRange(1), default=1, show_default=True, help="Seeds at once; timings suffer."
+    "--jobs",
+    "n_jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
 )
 @click.option("--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
