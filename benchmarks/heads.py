@@ -5,6 +5,8 @@
 A method is ``NAME``, ``NAME:PRESET`` or either with ``,keyword=value`` behind it. Lines are appended to heads.csv
 beside this file; a run that is there is not repeated, so a killed benchmark goes on where it was. Nothing is chosen by
 the scores: settings are the method's, the head is the one with the lowest training loss, the epoch is the last.
+
+`covey bench` does the same and more, with a process for each seed; this script is kept for the runs that it recorded.
 """
 
 import argparse

@@ -49,6 +49,10 @@ class ProjectError(CoveyError, RuntimeError):
     """A project folder cannot be opened, is in use, or does not hold what was asked for."""
 
 
+class DatasetError(CoveyError, RuntimeError):
+    """A data set is not where it was looked for, or not laid out as it must be."""
+
+
 class ModelError(CoveyError, RuntimeError):
     """A model's weights are missing, damaged or of another kind."""
 

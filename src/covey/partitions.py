@@ -12,12 +12,28 @@ from sklearn.utils import get_tags
 from covey._arrays import cluster_means, l2_normalize
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
 
-__all__ = ["N_BORDERLINE", "N_REPRESENTATIVES", "make_partition", "summarize_clusters"]
+__all__ = ["N_BORDERLINE", "N_REPRESENTATIVES", "make_partition", "summarize_clusters", "takes_pixels"]
 
 N_REPRESENTATIVES = 12
 N_BORDERLINE = 24
 MAX_REPRESENTATION_BYTES = 2**30
 """A larger representation is not kept; the run says so."""
+
+
+def takes_pixels(estimator: Any) -> bool:
+    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        It says so by scikit-learn's tag ``input_tags.three_d_array``.
+
+    Returns
+    -------
+    takes_pixels : bool
+        False for a method on features.
+    """
+    return bool(get_tags(estimator).input_tags.three_d_array)
 
 
 def make_partition(features: Features, estimator: Any, *, method: str, info: Mapping[str, Any]) -> Partition:
@@ -74,7 +90,7 @@ def _represent(estimator: Any, X: FloatArray) -> tuple[FloatArray | None, dict[s
     """Return the representation, if there is one and it is small enough to keep, and what the run says of it."""
     if not hasattr(estimator, "transform") or hasattr(estimator, "cluster_centers_"):
         return None, {}
-    if get_tags(estimator).input_tags.three_d_array:  # it takes pixels, and `X` are what it made of them
+    if takes_pixels(estimator):  # `X` are what it made of them
         return None, {}
     Z = np.ascontiguousarray(estimator.transform(X), dtype=np.float32)
     is_kept = Z.nbytes <= MAX_REPRESENTATION_BYTES

@@ -8,6 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from covey.bench import PROTOCOLS, packaged_experiments
+from covey.bench._references import REFERENCES
+from covey.bench.datasets import DATASETS, VARIANTS
 from covey.cli import COMMANDS, cli
 from covey.cluster import CLUSTERERS
 from covey.selection import CRITERIA
@@ -59,6 +62,12 @@ def test_commands_in_pages_parse(page: Path) -> None:
 @pytest.mark.parametrize("name", list(CLUSTERERS))
 def test_every_method_has_a_page(name: str) -> None:
     assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
+
+
+def test_all_that_an_experiment_can_name_is_explained() -> None:
+    page = (ROOT / "docs" / "guide" / "bench.md").read_text(encoding="utf-8")
+    for names in (packaged_experiments(), PROTOCOLS, DATASETS, VARIANTS, REFERENCES):
+        assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_every_criterion_is_explained() -> None:

@@ -21,6 +21,7 @@ COMMANDS = Registry(
     "command",
     "covey.commands",
     {
+        "bench": "covey.cli._bench:bench",
         "cluster": "covey.cli._cluster:cluster",
         "embed": "covey.cli._embed:embed",
         "eval": "covey.cli._eval:evaluate",

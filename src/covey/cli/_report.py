@@ -11,6 +11,7 @@ from covey import defaults
 from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
+from covey.partitions import takes_pixels
 from covey.pipeline import (
     IMAGE_SIZE,
     NamingReport,
@@ -19,7 +20,6 @@ from covey.pipeline import (
     check_pixel_options,
     check_views,
     make_estimator,
-    takes_pixels,
 )
 from covey.store import Project
 

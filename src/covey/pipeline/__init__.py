@@ -8,12 +8,13 @@ from covey.pipeline._cluster import (
     RunResult,
     cluster_folder,
     embed_folder,
+    installed_versions,
 )
 from covey.pipeline._embed import EmbedReport, check_views, embed_images, load_backbones, load_features
 from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
 from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_project
 from covey.pipeline._names import NamingReport, folder_vocabulary, name_partition, try_to_name
-from covey.pipeline._pixels import IMAGE_SIZE, check_pixel_options, takes_pixels
+from covey.pipeline._pixels import IMAGE_SIZE, check_pixel_options
 from covey.pipeline._search import SearchHit, SearchResult, search_project
 from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
 
@@ -36,6 +37,7 @@ __all__ = [
     "embed_folder",
     "embed_images",
     "evaluate_partition",
+    "installed_versions",
     "folder_vocabulary",
     "load_backbones",
     "load_features",
@@ -44,7 +46,6 @@ __all__ = [
     "read_labels",
     "scan_sources",
     "search_project",
-    "takes_pixels",
     "try_to_name",
     "weigh_project",
 ]

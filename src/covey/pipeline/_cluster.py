@@ -15,7 +15,7 @@ from typing import Any
 
 from covey import defaults
 from covey._torch import resolve_device
-from covey.partitions import make_partition, summarize_clusters
+from covey.partitions import make_partition, summarize_clusters, takes_pixels
 from covey.pipeline._embed import (
     EmbedReport,
     check_views,
@@ -33,7 +33,6 @@ from covey.pipeline._pixels import (
     describe_pixels,
     fit_pixels,
     pack_project,
-    takes_pixels,
 )
 from covey.pipeline._stages import (
     check_engine,

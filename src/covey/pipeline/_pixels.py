@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
-from sklearn.utils import get_tags
-
 from covey import __version__
 from covey.engines import n_threads
 from covey.errors import InvalidValueError, ProjectError
 from covey.images import PackedImages, pack_images
+from covey.partitions import takes_pixels
 from covey.pipeline._checkpoints import CheckpointFile
 from covey.pipeline._embed import EmbedReport
 from covey.pipeline._stages import fit_estimator
@@ -20,22 +19,6 @@ from covey.types import Features, Progress
 
 IMAGE_SIZE = 32
 SMALLEST_SIZE = 8
-
-
-def takes_pixels(estimator: Any) -> bool:
-    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
-
-    Parameters
-    ----------
-    estimator : ClusterMixin
-        It says so by scikit-learn's tag ``input_tags.three_d_array``.
-
-    Returns
-    -------
-    takes_pixels : bool
-        False for a method on features.
-    """
-    return bool(get_tags(estimator).input_tags.three_d_array)
 
 
 def check_pixel_options(

@@ -19,6 +19,7 @@ without one.
 
 from covey.store._atomic import disk_errors, written_whole
 from covey.store._features import FeatureStore
+from covey.store._lock import exclusive_lock
 from covey.store._partitions import write_names
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
@@ -27,6 +28,7 @@ from covey.store._tables import read_evidence, write_evidence, write_skipped, wr
 __all__ = [
     "Project",
     "FeatureStore",
+    "exclusive_lock",
     "write_names",
     "write_skipped",
     "write_tables",

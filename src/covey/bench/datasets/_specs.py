@@ -1,0 +1,152 @@
+"""One row a data set: where it is expected, how it is read, and its terms."""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from covey.bench.datasets import _cifar, _files, _folders, _shared
+from covey.bench.datasets._records import DatasetSpec
+
+_IMAGENET_TERMS: Final = "ImageNet terms, research only"
+_IMAGENET_LAYOUT: Final = "train/<wnid>/ and val/<wnid>/"
+_LISTED: Final = _IMAGENET_LAYOUT + ", classes in subsets/{}.txt"
+
+
+def _subset(name: str, n_images: int | None, n_classes: int) -> DatasetSpec:
+    """Describe a subset of ImageNet whose classes the user's list names."""
+    load = partial(_folders.load_imagenet_subset, name=name, n_classes=n_classes)
+    return DatasetSpec(name, "imagenet", load, n_images, n_classes, _IMAGENET_TERMS, _LISTED.format(name))
+
+
+CIFAR10 = DatasetSpec(
+    "cifar10",
+    "cifar-10-batches-py",
+    _cifar.load_cifar10,
+    60_000,
+    10,
+    "none stated; Krizhevsky 2009",
+    "data_batch_1 ... test_batch, or train/<class>/ and test/<class>/",
+)
+CIFAR20 = DatasetSpec(
+    "cifar20",
+    "cifar-100-python",
+    _cifar.load_cifar20,
+    60_000,
+    20,
+    "none stated; Krizhevsky 2009",
+    "train, test and meta, or train/<class>/ and test/<class>/",
+)
+CIFAR100 = DatasetSpec(
+    "cifar100",
+    "cifar-100-python",
+    _cifar.load_cifar100,
+    60_000,
+    100,
+    "none stated; Krizhevsky 2009",
+    "train, test and meta, or train/<class>/ and test/<class>/",
+)
+STL10 = DatasetSpec(
+    "stl10",
+    "stl10_binary",
+    _files.load_stl10,
+    13_000,
+    10,
+    "ImageNet terms, research only",
+    "train_X.bin, train_y.bin, test_X.bin, test_y.bin",
+)
+MNIST = DatasetSpec(
+    "mnist", "mnist", _files.load_mnist, 70_000, 10, "CC BY-SA 3.0", "train-images-idx3-ubyte and so on, .gz or not"
+)
+FASHION_MNIST = DatasetSpec(
+    "fashion-mnist",
+    "fashion-mnist",
+    _files.load_mnist,
+    70_000,
+    10,
+    "MIT",
+    "train-images-idx3-ubyte and so on, .gz or not",
+)
+IMAGENET = DatasetSpec(
+    "imagenet", "imagenet", _folders.load_imagenet, 1_331_167, 1000, _IMAGENET_TERMS, _IMAGENET_LAYOUT
+)
+IMAGENET_10 = DatasetSpec(
+    "imagenet-10", "imagenet", _folders.load_imagenet_10, 13_500, 10, _IMAGENET_TERMS, _IMAGENET_LAYOUT
+)
+IMAGENET_DOGS = _subset("imagenet-dogs", 20_250, 15)
+IMAGENET_50 = _subset("imagenet-50", 66_774, 50)
+IMAGENET_100 = _subset("imagenet-100", 133_545, 100)
+IMAGENET_200 = _subset("imagenet-200", 266_558, 200)
+TINY_IMAGENET = DatasetSpec(
+    "tiny-imagenet",
+    "tiny-imagenet-200",
+    _folders.load_tiny_imagenet,
+    110_000,
+    200,
+    _IMAGENET_TERMS,
+    "train/<wnid>/images/, val/images/ and val/val_annotations.txt",
+)
+COCO = DatasetSpec(
+    "coco",
+    "coco",
+    _folders.load_coco,
+    None,
+    80,
+    "annotations CC BY 4.0; pictures under Flickr's terms",
+    "annotations/instances_{train,val}2017.json, train2017/, val2017/",
+)
+FOLDERS = DatasetSpec(
+    "folders",
+    "folders",
+    _folders.load_image_folder,
+    None,
+    None,
+    "yours",
+    "train/<class>/ and test/<class>/, or <class>/ alone",
+)
+PARQUET = DatasetSpec(
+    "parquet", "parquet", _files.load_parquet, None, None, "yours", "train*.parquet and test*.parquet: image, label"
+)
+IMAGENETTE = DatasetSpec(
+    "imagenette",
+    "imagenette-val.tar",
+    _shared.load_imagenette,
+    3_925,
+    10,
+    _IMAGENET_TERMS,
+    "a tar of val/<wnid>/: its validation set, half to fit and half to score",
+)
+CIFAR10_20K = DatasetSpec(
+    "cifar10-20k",
+    "cifar10-test.tar",
+    _shared.load_cifar10_part,
+    30_000,
+    10,
+    "none stated; Krizhevsky 2009",
+    "a tar of test/<class>/, and cifar10-train20k.tar beside it: 2,000 of each class",
+)
+
+
+def _table(name: str, file: str, n_rows: int, n_classes: int, terms: str) -> DatasetSpec:
+    """Describe a table of ready features."""
+    layout = "safetensors with X and y, four fifths to fit"
+    return DatasetSpec(name, file, _shared.load_table, n_rows, n_classes, terms, layout, has_pictures=False)
+
+
+MOCO50 = _table("moco50", "moco-imagenet50-val.safetensors", 2_500, 50, "MIT (BGU-CS-VIL/DeepDPM)")
+UMAP_USPS = _table("umap-usps", "umap-usps.safetensors", 9_298, 10, "MIT (BGU-CS-VIL/DeepDPM)")
+UMAP_MNIST = _table("umap-mnist", "umap-mnist.safetensors", 70_000, 10, "MIT (BGU-CS-VIL/DeepDPM)")
+DIGITS = DatasetSpec(
+    "digits",
+    ".",
+    _shared.load_digits,
+    1_797,
+    10,
+    "CC BY 4.0",
+    "comes with scikit-learn: raw pixels, four fifths to fit",
+    has_pictures=False,
+)
+
+
+def find(spec: DatasetSpec, data: Path, path: Path | None = None) -> Path:
+    """Return where a data set lies: where an experiment says, or at its place below the data folder."""
+    return path if path is not None else data / spec.place

@@ -1,0 +1,64 @@
+"""`covey bench run`: experiments, seed by seed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+_PATH = click.Path(path_type=Path)
+_OUTPUT = Path("bench-results")
+
+
+@click.command("run")
+@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, default=_OUTPUT, show_default=True, help="Folder of the results.")
+@click.option(
+    "--data",
+    type=_PATH,
+    default=lambda: Path(os.environ.get("COVEY_DATA", "data")),
+    help="Folder in which data sets have their usual places.  [default: $COVEY_DATA, or ./data]",
+)
+@click.option(
+    "--jobs",
+    "n_jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
+)
+@click.option("--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
+def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> None:
+    """Run what FILES ask for and is not finished yet.
+
+    FILES are TOML files, or names of those that come with covey; see: covey bench list. Each finished seed is one line
+    of results.jsonl in the output folder. Run the same command again after an interruption: it goes on where it was.
+    """
+    from covey.bench import find_file, read_experiments, run_experiments
+
+    read = [read_experiments(find_file(file)) for file in files]
+    if not options.pop("quiet"):
+        options |= {"told": _echo_line, "announce": lambda words: click.echo(words, err=True)}
+    report = run_experiments(read, output, data=data, **options)
+    for name, reason in report.missing.items():
+        click.echo(f"left out {name}: {reason}", err=True)
+    for failure in report.failures:
+        click.echo(f"failed {failure}", err=True)
+    click.echo(
+        f"done={report.n_done} already={report.n_reused} failed={len(report.failures)} "
+        f"sets_missing={len(report.missing)} seconds={report.wall_s:.0f}"
+    )
+
+
+def _echo_line(line: Mapping[str, Any]) -> None:
+    """Print one finished seed."""
+    from covey.bench import Method
+
+    what = f"{line['rows']['dataset']}  {Method(**line['method']).title}  fit={line['fit']}  seed={line['seed']}"
+    if line["status"] != "ok":
+        click.echo(f"{what}  {line['status']}: {line['error']}")
+        return
+    part = "test" if "test" in line["scores"] else line["fit"]
+    click.echo(f"{what}  ACC {100 * line['scores'][part]['acc']:.1f} ({part})  {line['cost']['wall_s']:.1f} s")

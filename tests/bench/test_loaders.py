@@ -1,0 +1,164 @@
+"""Data sets: values arrive where they belong, damaged files are refused, pickles run nothing."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covey.bench.datasets import VARIANTS, Dataset, Split, make_variant
+from covey.bench.datasets._cifar import SUPERCLASSES, load_batch, load_cifar10, load_cifar20
+from covey.bench.datasets._files import load_stl10, read_idx
+from covey.bench.datasets._folders import load_image_folder
+from covey.errors import DatasetError, InvalidValueError, UnknownNameError
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return os.mkdir, ("it-ran",)
+
+
+def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": Malicious()}))
+    with pytest.raises(DatasetError, match="asks for"):
+        load_batch(tmp_path / "batch")
+    assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize("dtype", [object, np.float32, np.int64, "U3"])
+def test_a_pickle_of_anything_but_bytes_is_refused(tmp_path: Path, dtype: object) -> None:
+    array = np.zeros((2, 3072)).astype(dtype)
+    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": array}, protocol=2))
+    with pytest.raises(DatasetError, match="bytes were expected"):
+        load_batch(tmp_path / "batch")
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+def test_arrays_of_bytes_come_back_from_every_protocol(tmp_path: Path, protocol: int) -> None:
+    data = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
+    for name, array in (("c", data), ("fortran", np.asfortranarray(data))):
+        (tmp_path / name).write_bytes(pickle.dumps({"data": array, "labels": [3, 4]}, protocol=protocol))
+        batch = load_batch(tmp_path / name)
+        np.testing.assert_array_equal(batch["data"], data)
+        assert batch["labels"] == [3, 4]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1]), pickle.dumps({"data": 1})[:9]])
+def test_a_damaged_batch_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "batch").write_bytes(content)
+    with pytest.raises(DatasetError, match="batch"):
+        load_batch(tmp_path / "batch")
+
+
+def test_cifars_bytes_become_upright_pictures(tmp_path: Path) -> None:
+    red_on_the_left = np.zeros((3, 32, 32), dtype=np.uint8)
+    red_on_the_left[0, :, :16] = 200  # channel, row, column
+    (tmp_path / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"a", b"b"]}))
+    batch = pickle.dumps({b"data": red_on_the_left.reshape(1, -1), b"labels": [1]}, protocol=2)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (tmp_path / name).write_bytes(batch)
+    dataset = load_cifar10(tmp_path)
+    assert dataset.train.pixels.shape == (5, 32, 32, 3)
+    np.testing.assert_array_equal(dataset.test.pixels[0, :, :16], np.broadcast_to([200, 0, 0], (32, 16, 3)))
+    assert dataset.test.y.tolist() == [1]
+    assert dataset.classes == ("a", "b")
+
+
+def test_cifar20_in_folders_maps_fine_names(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name in ("wolf", "lion", "rose"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / part / name / "1.png")
+    dataset = load_cifar20(tmp_path)
+    names = [dataset.classes[label] for label in dataset.train.y]
+    assert names == ["large_carnivores", "flowers", "large_carnivores"]  # lion, rose, wolf
+    (tmp_path / "train" / "nothing").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "train" / "nothing" / "1.png")
+    with pytest.raises(DatasetError):
+        load_cifar20(tmp_path)
+
+
+def test_the_superclasses_are_a_partition_of_a_hundred() -> None:
+    fine = [name for names in SUPERCLASSES.values() for name in names]
+    assert len(SUPERCLASSES) == 20
+    assert len(fine) == len(set(fine)) == 100
+
+
+def test_stl_is_stored_column_by_column(tmp_path: Path) -> None:
+    picture = np.zeros((1, 3, 96, 96), dtype=np.uint8)
+    picture[0, 1, 5, :] = 9  # green, fifth column in the file's order
+    for part in ("train", "test"):
+        picture.tofile(tmp_path / f"{part}_X.bin")
+        np.array([10], dtype=np.uint8).tofile(tmp_path / f"{part}_y.bin")
+    dataset = load_stl10(tmp_path)
+    assert (dataset.train.pixels[0, :, 5] == [0, 9, 0]).all()
+    assert dataset.train.y.tolist() == [9]
+    np.array([1, 2], dtype=np.uint8).tofile(tmp_path / "test_y.bin")
+    with pytest.raises(DatasetError, match="need 55,296"):
+        load_stl10(tmp_path)
+
+
+def test_a_cut_off_idx_file_is_refused(tmp_path: Path) -> None:
+    head = bytes((0, 0, 8, 1)) + np.array([5], dtype=">u4").tobytes()
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(head + bytes(4))
+    with pytest.raises(DatasetError, match="cut off"):
+        read_idx(tmp_path, "train-labels", 1)
+
+
+def test_classes_and_pictures_are_in_order(tmp_path: Path) -> None:
+    for label in ("b", "a"):
+        for i in (10, 2, 1):
+            (tmp_path / label).mkdir(exist_ok=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / label / f"{i}.png")
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    dataset = load_image_folder(tmp_path)
+    assert dataset.classes == ("a", "b")
+    assert len(dataset.train.y) == 5
+    assert len(dataset.test.y) == 1
+    assert {path.suffix for path in dataset.train.paths} == {".png"}
+
+
+def test_a_split_needs_one_form() -> None:
+    y = np.zeros(2, dtype=np.int64)
+    with pytest.raises(InvalidValueError, match="none rows"):
+        Split("x", y)
+    with pytest.raises(InvalidValueError, match="3 rows"):
+        Split("x", y, features=np.zeros((3, 2), dtype=np.float32))
+
+
+def balanced(n_each: int = 100, n_classes: int = 5) -> Dataset:
+    y = np.repeat(np.arange(n_classes), n_each)
+    X = np.arange(len(y), dtype=np.float32)[:, None]
+    return Dataset(Split("a", y, features=X), Split("b", y, features=X), tuple("abcde"))
+
+
+def test_odd_classes_are_halved_in_both_splits() -> None:
+    made = make_variant(balanced(), "odd-classes-halved")
+    for split in (made.train, made.test):
+        assert np.bincount(split.y).tolist() == [100, 50, 100, 50, 100]
+
+
+@pytest.mark.parametrize(("variant", "smallest"), [("long-tail-10", 10), ("long-tail-100", 1)])
+def test_the_tail_falls_geometrically_in_the_fitted_rows(variant: str, smallest: int) -> None:
+    made = make_variant(balanced(), variant)
+    sizes = np.bincount(made.train.y)
+    assert sizes[0] == 100
+    assert sizes[-1] == smallest
+    np.testing.assert_allclose(sizes, 100 * (100 / smallest) ** (-np.arange(5) / 4), atol=0.5)
+    assert np.bincount(made.test.y).tolist() == [100] * 5
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_a_variant_has_the_same_rows_again(variant: str) -> None:
+    first, second = (make_variant(balanced(), variant).train for _ in range(2))
+    np.testing.assert_array_equal(first.features, second.features)
+    assert len(np.unique(first.features)) == len(first.features)
+    np.testing.assert_array_equal(balanced().train.y[first.features[:, 0].astype(int)], first.y)
+
+
+def test_an_unknown_variant_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="long-tail-10"):
+        make_variant(balanced(), "long-tail")
