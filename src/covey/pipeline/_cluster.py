@@ -194,7 +194,7 @@ def cluster_folder(
         naming, reason = None, ""
         if has_names:
             with _timed(seconds, "name"):
-                naming, reason = try_to_name(project, partition_id, device=device, progress=progress)
+                naming, reason = try_to_name(project, partition_id, backbones=models, device=device, progress=progress)
         tables = [*write_tables(project, partition_id)]
         if selection is not None:
             tables.append(write_evidence(project.run_folder(partition_id), selection.to_dict()))
