@@ -192,3 +192,21 @@ def test_a_model_that_the_record_cannot_find_again_is_given(
         with pytest.raises(InvalidValueError, match=r"run '001-kmeans' clustered colour_words-1"):
             name_partition(project, 1, backbones=[other])
         assert name_partition(project, 1, vocabulary=COLOURS, backbones=[model]).n_named == 3
+
+
+@pytest.mark.slow
+def test_the_text_tower_of_a_folder_speaks(
+    tiny_model: Callable[[str], Path], picture_folder: Path, tmp_path: Path
+) -> None:
+    """CLIP's architecture at random weights: the words mean nothing, but they go the whole way."""
+    from covey.pipeline import load_backbones, search_project
+
+    folder = str(tiny_model("clip"))
+    result = cluster_folder([picture_folder], tmp_path / "clip.covey", n_clusters=3, backbone=folder)
+    assert result.naming is not None
+    assert result.naming.source == f"the text tower of {Path(folder).name}"
+    with Project.open(result.project) as project:
+        model = load_backbones(folder, device="cpu")
+        found = search_project(project, text="a red picture", n_hits=3, backbones=model)
+    assert len(found.hits) == 3
+    assert not found.is_bridge
