@@ -357,11 +357,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
         Image.fromarray(draw.integers(0, 255, size=(96, 96, 3), dtype=np.uint8)).save(folder / f"{i}.bmp")
     command = [sys.executable, "-m", "covey", "embed", str(folder), "-o", str(project), "-m", "random_patches"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(project.glob("features/*/shard-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "run the same command again" in errors
     done = run("embed", folder, "-o", project, "-m", "random_patches")

@@ -50,7 +50,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Sinkhorn's scalings of rows and columns, odd; 1 is a softmax of rows.
     eps_squared : float, default=0.1
         Squared distortion ε² of the coding rates.
-    membership_penalty : float, default=0.0
+    membership_penalty : float, default=0.1
         Weight of the membership's squared norm, which makes it more even. The authors' code has it, at 0.025; the
         paper does not mention it.
     n_columns : int or None, default=64
@@ -147,7 +147,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         gamma: float = 0.15,
         n_half_steps: int = 5,
         eps_squared: float = 0.1,
-        membership_penalty: float = 0.0,
+        membership_penalty: float = 0.1,
         n_columns: int | None = 64,
         n_landmarks: int = 1024,
         standardize: bool = True,
