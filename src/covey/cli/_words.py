@@ -13,6 +13,16 @@ from covey.cli._options import project_argument, run_option
 if TYPE_CHECKING:
     from covey.store import Project
     from covey.text import Vocabulary
+    from covey.types import Backbone
+
+_model_option = click.option(
+    "-m",
+    "--model",
+    "models",
+    metavar="PATH",
+    multiple=True,
+    help="The run's own model, where it came from a folder: a run keeps its name, not its place.",
+)
 
 
 @click.command("name")
@@ -47,6 +57,7 @@ if TYPE_CHECKING:
 @click.option(
     "--captioner", metavar="COMMAND", help="Program that reads a PNG and prints a caption; names come from these."
 )
+@_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -73,6 +84,7 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
                 vocabulary=_read(options["vocabulary"], opened),
                 n_runners_up=options["n_runners_up"],
                 captioner=CommandCaptioner(shlex.split(command)) if command is not None else None,
+                backbones=_load(options["models"], options["device"]),
                 progress=progress,
                 **keywords,
             )
@@ -89,6 +101,12 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
     click.echo(naming_line(report))
     if page is not None:
         click.echo(f"gallery  {_console.shell_path(page)}")
+
+
+def _load(models: tuple[str, ...], device: str) -> "list[Backbone]":
+    from covey.pipeline import load_backbones
+
+    return load_backbones(models, device=device) if models else []
 
 
 def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
@@ -116,9 +134,10 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
 )
 @click.option("--engine", default="exact", show_default=True, help="exact, or usearch, which is approximate.")
 @run_option
+@_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def search(project: Path, as_json: bool, **options: Any) -> None:
+def search(project: Path, as_json: bool, models: tuple[str, ...], **options: Any) -> None:
     """Find pictures by a picture, by words or by a cluster.
 
     Give one of --image, --text and --cluster. Scores are cosines, comparable within one search alone.
@@ -127,7 +146,7 @@ def search(project: Path, as_json: bool, **options: Any) -> None:
     from covey.store import Project
 
     with Project.open(project) as opened:
-        result = search_project(opened, **options)
+        result = search_project(opened, backbones=_load(models, options["device"]), **options)
     if as_json:
         _console.echo_json(dataclasses.asdict(result))
         return

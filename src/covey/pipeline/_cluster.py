@@ -216,7 +216,7 @@ def cluster_folder(
         naming, reason = None, ""
         if has_names:
             with _timed(seconds, "name"):
-                naming, reason = try_to_name(project, partition_id, device=device, progress=progress)
+                naming, reason = try_to_name(project, partition_id, backbones=models, device=device, progress=progress)
         return RunResult(
             project=project.root,
             partition_id=partition_id,

@@ -13,7 +13,7 @@ from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, s
 from covey.pipeline._words import find_text_space
 from covey.store import Project, write_names
 from covey.text import Vocabulary, default_vocabulary, vocabulary_from
-from covey.types import ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
+from covey.types import Backbone, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
 
 N_CAPTIONED = 30
 """Images of a cluster that a captioner is asked about."""
@@ -69,6 +69,7 @@ def name_partition(
     threshold: float = DEFAULT_THRESHOLD,
     n_runners_up: int = 4,
     captioner: Captioner | None = None,
+    backbones: Sequence[Backbone] = (),
     device: str = "auto",
     progress: Progress | None = None,
 ) -> NamingReport:
@@ -90,6 +91,8 @@ def name_partition(
         Further words to keep.
     captioner : Captioner, optional
         Describes pictures; names are then the words of the vocabulary in what it says of 30 pictures of each cluster.
+    backbones : sequence of Backbone, optional
+        Those of the run that are loaded already; needed for a model that came from a folder.
     device : str, default="auto"
         Where networks run.
     progress : Progress, optional
@@ -121,7 +124,7 @@ def name_partition(
         )
         source, is_bridge = f"captions of {type(captioner).__name__}", False
     else:
-        space, X = find_text_space(project, info, partition.ids, device=device)
+        space, X = find_text_space(project, info, partition.ids, backbones=backbones, device=device)
         tell(_STAGE, 0, _N_STEPS)
         templates = tuple(templates) or (space.template,)
         word_vectors = space.place_words(words.words, templates)
@@ -155,13 +158,18 @@ def name_partition(
 
 
 def try_to_name(
-    project: Project, partition_id: int, *, device: str = "auto", progress: Progress | None = None
+    project: Project,
+    partition_id: int,
+    *,
+    backbones: Sequence[Backbone] = (),
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> tuple[NamingReport | None, str]:
     """Name the clusters of a run if that is possible; whatever goes wrong, the run goes on.
 
     Parameters
     ----------
-    project, partition_id, device, progress
+    project, partition_id, backbones, device, progress
         As for `name_partition`.
 
     Returns
@@ -172,12 +180,13 @@ def try_to_name(
         Why not, for a person; empty if they have.
     """
     try:
-        return name_partition(project, partition_id, device=device, progress=progress), ""
+        report = name_partition(project, partition_id, backbones=backbones, device=device, progress=progress)
     except CoveyError as error:
         return None, str(error)
     except Exception as error:  # names are an extra: hours of clustering must not be lost for them
         _logger.warning("The clusters could not be named.", exc_info=True)
         return None, f"naming failed ({type(error).__name__}: {error})"
+    return report, ""
 
 
 def folder_vocabulary(project: Project) -> Vocabulary:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covey.backbones import load_backbone
 from covey.errors import ImageReadError, InvalidValueError, ProjectError
 from covey.extract import extract_features
 from covey.features import concatenate_features
 from covey.images import scan_images
-from covey.pipeline._embed import load_backbones
-from covey.pipeline._words import find_text_space, is_scaled, load_run_features, run_parts
+from covey.pipeline._words import find_text_space, is_scaled, load_run_features, match_backbones, run_parts
 from covey.search import SEARCH_ENGINES, Hits, cluster_center, search_rows
 from covey.store import FeatureStore, PartitionInfo, Project
-from covey.types import FloatArray, ImageRecord, IntArray, Partition
+from covey.types import Backbone, FloatArray, ImageRecord, IntArray, Partition
 
 SPACES = ("features", "representation")
 
@@ -85,6 +85,7 @@ class _Run(NamedTuple):
     project: Project
     info: PartitionInfo
     partition: Partition
+    backbones: Sequence[Backbone]
     device: str
 
 
@@ -126,6 +127,7 @@ def search_project(
     min_score: float | None = None,
     space: str = "features",
     engine: str = "exact",
+    backbones: Sequence[Backbone] = (),
     device: str = "auto",
 ) -> SearchResult:
     """Find the pictures of a run that are most like a picture, a text or a cluster.
@@ -154,6 +156,8 @@ def search_project(
     engine : str, default="exact"
         A name in `covey.search.SEARCH_ENGINES`. An approximate engine keeps its index in the project, and serves
         searches by picture or cluster over all pictures; anything else is searched exactly.
+    backbones : sequence of Backbone, optional
+        Those of the run that are loaded already; needed for a model that came from a folder.
     device : str, default="auto"
         Where networks run.
 
@@ -177,7 +181,7 @@ def search_project(
     _check_query(image, text, cluster, space)
     _check_limits(n_hits, min_score, engine)
     info = project.partition_info(partition_id)
-    run = _Run(project, info, project.partition(info.id), device)
+    run = _Run(project, info, project.partition(info.id), backbones, device)
     names = {summary.label: summary.name.name for summary in project.clusters(info.id)}
     for label in (cluster, within):
         if label is not None and label not in names:
@@ -228,7 +232,7 @@ def _check_limits(n_hits: int, min_score: float | None, engine: str) -> None:
 
 
 def _ask_text(run: _Run, text: str) -> _Question:
-    space, X = find_text_space(run.project, run.info, run.partition.ids, device=run.device)
+    space, X = find_text_space(run.project, run.info, run.partition.ids, backbones=run.backbones, device=run.device)
     rows = _PlacedRows(X, space.place_images)
     return _Question(rows, space.place_texts([" ".join(text.split())])[0], "texts", space.source, space.is_bridge)
 
@@ -257,7 +261,7 @@ def _ask_picture(run: _Run, rows: FloatArray, image: Path, space: str) -> _Quest
             "for those "
             "alone; search in the features."
         )
-    return _Question(rows, _embed_one(run.info, record, run.device), space)
+    return _Question(rows, _embed_one(run, record), space)
 
 
 def _scan_one(image: Path) -> ImageRecord:
@@ -269,10 +273,14 @@ def _scan_one(image: Path) -> ImageRecord:
     return report.records[0]
 
 
-def _embed_one(info: PartitionInfo, record: ImageRecord, device: str) -> FloatArray:
+def _embed_one(run: _Run, record: ImageRecord) -> FloatArray:
     """Compute the row that a picture would have among a run's features."""
-    parts = run_parts(info)
-    backbones = load_backbones([name for name, _ in parts], device=device)
+    info, parts = run.info, run_parts(run.info)
+    loaded = match_backbones(info, run.backbones)
+    backbones = [
+        loaded[fingerprint] if fingerprint in loaded else load_backbone(name, device=run.device)
+        for name, fingerprint in parts
+    ]
     for backbone, (name, fingerprint) in zip(backbones, parts, strict=True):
         if backbone.fingerprint != fingerprint:
             raise ProjectError(

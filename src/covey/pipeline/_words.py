@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from covey.backbones import BACKBONES, load_backbone
-from covey.errors import InvalidValueError
+from covey.backbones import find_spec, load_backbone
+from covey.errors import InvalidValueError, UnknownNameError
 from covey.features import concatenate_features
 from covey.store import PartitionInfo, Project
 from covey.text import TextSpace, bridge_space, can_bridge, tower_space
-from covey.types import BackboneSpec, FloatArray
+from covey.types import Backbone, BackboneSpec, FloatArray
 
 
 def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
@@ -69,7 +69,12 @@ def is_scaled(info: PartitionInfo) -> bool:
 
 
 def find_text_space(
-    project: Project, info: PartitionInfo, ids: Sequence[str], *, device: str = "auto"
+    project: Project,
+    info: PartitionInfo,
+    ids: Sequence[str],
+    *,
+    backbones: Sequence[Backbone] = (),
+    device: str = "auto",
 ) -> tuple[TextSpace, FloatArray]:
     """Find what can compare a run's pictures with texts: a text tower where there is one, else a bridge.
 
@@ -81,6 +86,8 @@ def find_text_space(
         The run.
     ids : sequence of str
         Its images.
+    backbones : sequence of Backbone, optional
+        Those of the run that are loaded already, or that its record cannot tell where to find.
     device : str, default="auto"
         Where networks run.
 
@@ -96,10 +103,15 @@ def find_text_space(
     InvalidValueError
         If none of the run's backbones can speak, with what to do about it.
     """
-    parts = [(_spec_of(name), fingerprint) for name, fingerprint in run_parts(info)]
+    loaded = match_backbones(info, backbones)
+    parts = [
+        (loaded[fingerprint].spec if fingerprint in loaded else _spec_of(name, info), fingerprint)
+        for name, fingerprint in run_parts(info)
+    ]
     for spec, fingerprint in parts:
         if spec.has_text:
-            return tower_space(load_backbone(spec.name, device=device)), project.features.load(fingerprint, ids).X
+            backbone = loaded[fingerprint] if fingerprint in loaded else load_backbone(spec.name, device=device)
+            return tower_space(backbone), project.features.load(fingerprint, ids).X
     for spec, fingerprint in parts:
         if can_bridge(spec):
             X = project.features.load(fingerprint, ids).X
@@ -117,6 +129,41 @@ def find_text_space(
     )
 
 
-def _spec_of(name: str) -> BackboneSpec:
-    spec: BackboneSpec = BACKBONES[name]
-    return spec
+def match_backbones(info: PartitionInfo, backbones: Sequence[Backbone]) -> dict[str, Backbone]:
+    """Return loaded backbones by the fingerprint of their features.
+
+    Parameters
+    ----------
+    info : PartitionInfo
+        The run.
+    backbones : sequence of Backbone
+        Each one of the run's.
+
+    Returns
+    -------
+    loaded : dict of str to Backbone
+        Empty if none was given.
+
+    Raises
+    ------
+    InvalidValueError
+        If the features of one are not those of the run.
+    """
+    wanted = [fingerprint for _, fingerprint in run_parts(info)]
+    for backbone in backbones:
+        if backbone.fingerprint not in wanted:
+            raise InvalidValueError(
+                f"{backbone.spec.name} gives the features {backbone.fingerprint} here; run {info.name!r} clustered "
+                f"{', '.join(wanted)}. Leave the model out, or give the one that was clustered with."
+            )
+    return {backbone.fingerprint: backbone for backbone in backbones}
+
+
+def _spec_of(name: str, info: PartitionInfo) -> BackboneSpec:
+    try:
+        return find_spec(name)
+    except UnknownNameError as error:
+        raise InvalidValueError(
+            f"The model {name!r} of run {info.name!r} is not in the catalogue; if it came from a folder, give its path "
+            "with -m."
+        ) from error

@@ -176,3 +176,37 @@ def test_with_many_clusters_fewer_images_vote() -> None:
     from covey.pipeline._names import _images_a_cluster
 
     assert [_images_a_cluster(k) for k in (1, 10, 100, 1000, 10**6)] == [2000, 2000, 1000, 100, 50]
+
+
+def test_a_model_that_the_record_cannot_find_again_is_given(
+    coloured_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from covey.backbones import BACKBONES, load_backbone
+
+    root = coloured_project()
+    model, other = load_backbone("colour_words"), load_backbone("color_histogram")
+    monkeypatch.delitem(BACKBONES._resolve_targets(), "colour_words")  # as if it had come from a folder
+    with Project.open(root) as project, project.lock():
+        with pytest.raises(InvalidValueError, match="give its path with -m"):
+            name_partition(project, 1)
+        with pytest.raises(InvalidValueError, match=r"run '001-kmeans' clustered colour_words-1"):
+            name_partition(project, 1, backbones=[other])
+        assert name_partition(project, 1, vocabulary=COLOURS, backbones=[model]).n_named == 3
+
+
+@pytest.mark.slow
+def test_the_text_tower_of_a_folder_speaks(
+    tiny_model: Callable[[str], Path], picture_folder: Path, tmp_path: Path
+) -> None:
+    """CLIP's architecture at random weights: the words mean nothing, but they go the whole way."""
+    from covey.pipeline import load_backbones, search_project
+
+    folder = str(tiny_model("clip"))
+    result = cluster_folder([picture_folder], tmp_path / "clip.covey", n_clusters=3, backbone=folder)
+    assert result.naming is not None
+    assert result.naming.source == f"the text tower of {Path(folder).name}"
+    with Project.open(result.project) as project:
+        model = load_backbones(folder, device="cpu")
+        found = search_project(project, text="a red picture", n_hits=3, backbones=model)
+    assert len(found.hits) == 3
+    assert not found.is_bridge
