@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Folder of pictures for `make demo`; empty for the sample that comes with the installation.
 IMAGES ?=
 DEMO := demo
+# One process a core, and one thread in each: most tests are too small for more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 .PHONY: demo test test-all lint format bench clean
@@ -44,11 +46,11 @@ endif
 
 # The default suite: no test that is slow, needs a browser, an accelerator or the internet.
 test: $(VENV)/.develop
-	$(BIN)/pytest
+	$(PYTEST)
 
 # Everything that this machine can run.
 test-all: $(VENV)/.develop
-	$(BIN)/pytest -m "not gpu and not network $(if $(CHROMIUM),,and not browser)"
+	$(PYTEST) -m "not gpu and not network $(if $(CHROMIUM),,and not browser)"
 
 lint: $(VENV)/.develop
 	$(BIN)/ruff check

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from covey.backbones import BACKBONES, load_backbone
+from covey.backbones import load_backbone
 from covey.engines import n_threads
 from covey.extract import extract_features
 from covey.images import decode_size, preprocess, read_image
@@ -55,7 +55,7 @@ def read(path: Path, spec: BackboneSpec) -> ByteArray:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backbone", default="efficientnet_lite0.in1k", choices=list(BACKBONES))
+    parser.add_argument("--backbone", default="efficientnet_lite0.in1k", help="A name, or the folder of a model.")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)

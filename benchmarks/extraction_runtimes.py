@@ -1,11 +1,12 @@
-"""Which runtime computes EfficientNet-Lite fastest on the CPU?
+"""Which runtime computes a backbone fastest on the CPU?
 
-Every runtime gets the same folded convolutions and the same photographs. Rounds are interleaved, so that whatever else
-the machine does meets all of them; the best round counts. Processor time is given beside wall time because it suffers
-less from other work on the machine: threads / cpu_ms * 1000 is about the rate of an idle one.
+Every runtime gets the same weights and the same photographs; EfficientNet-Lite has its own weights, the others random
+ones. Rounds are interleaved, so that whatever else the machine does meets all of them; the best round counts. Processor
+time is given beside wall time because it suffers less from other work on the machine: threads / cpu_ms * 1000 is about
+the rate of an idle one.
 
-Recorded in ``extraction_runtimes.csv`` on two cores that other work kept busy (load 5 to 8); torch.compile was not
-measured.
+Recorded in ``extraction_runtimes.csv`` on two cores that other work kept busy: load 5 to 8 for EfficientNet-Lite, 11
+for the ViT (16 photographs, 3 rounds). torch.compile was not measured.
 
     python benchmarks/extraction_runtimes.py FOLDER [--backbone NAME] [--rounds 5] [--compile] [--csv FILE]
 
@@ -15,7 +16,7 @@ FOLDER holds photographs. ONNX Runtime and torch.compile (which needs a C++ comp
 import argparse
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,9 +24,10 @@ import numpy as np
 import torch
 
 from covey.backbones import BACKBONES
-from covey.backbones._eager import TorchNetwork
-from covey.backbones._efficientnet import _MULTIPLIERS, ConvLayer, architecture, fold
-from covey.backbones._openvino import OpenVINONetwork
+from covey.backbones._efficientnet import MULTIPLIERS, architecture, fold
+from covey.backbones._efficientnet._eager import ConvNetwork, TorchNetwork
+from covey.backbones._efficientnet._openvino import OpenVINONetwork
+from covey.backbones._runtimes import PixelNetwork, Runtime, build_network
 from covey.backbones._weights import find_weights, read_weights
 from covey.engines import n_threads
 from covey.images import preprocess, read_image
@@ -34,87 +36,78 @@ from covey.types import BackboneSpec, ByteArray, FloatArray
 Network = Callable[[ByteArray], FloatArray]
 
 
-def onnx_network(layers: Sequence[ConvLayer], spec: BackboneSpec) -> Network:
-    """Build the same graph for ONNX Runtime, batches of 8."""
-    import onnx
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+def draw_module(spec: BackboneSpec) -> torch.nn.Module:
+    """Build a network at random weights.
 
-    nodes, constants = [], []
+    Each weight has the variance 1 / inputs, so that every layer changes what it gets; at the variance that a training
+    begins with a ViT is nearly the identity, and any precision would do.
+    """
+    from covey.backbones._transformers import build_module
 
-    def constant(name: str, array: FloatArray) -> str:
-        constants.append(numpy_helper.from_array(np.asarray(array, dtype=np.float32), name))
-        return name
+    module = build_module(spec)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                spread = parameter[0].numel() ** -0.5 if parameter.shape[0] > 1 else 0.02
+                parameter.copy_(torch.randn(parameter.shape, generator=draw) * spread)
+    return module
 
-    def node(kind: str, *inputs: str, **attributes: object) -> str:
-        name = f"{kind}{len(nodes)}"
-        nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
 
-    low, high = constant("low", np.float32(0)), constant("high", np.float32(6))
-    x = node("Cast", "pixels", to=TensorProto.FLOAT)
-    x = node("Div", node("Sub", x, constant("mean", np.array(spec.mean))), constant("std", np.array(spec.std)))
-    x = node("Transpose", x, perm=[0, 3, 1, 2])
-    inputs = []
-    for place, layer in enumerate(layers):
-        inputs.append(x)
-        conv = layer.spec
-        filters, bias = constant(f"w{place}", layer.weight), constant(f"b{place}", layer.bias)
-        steps = {"strides": [conv.stride] * 2, "group": conv.groups, "auto_pad": "SAME_UPPER"}
-        x = node("Conv", x, filters, bias, **steps)
-        x = node("Clip", x, low, high) if conv.is_clipped else x
-        x = node("Add", x, inputs[conv.skip_from]) if conv.skip_from is not None else x
-    pooled = node("Flatten", node("GlobalAveragePool", x))
-    graph = helper.make_graph(
-        nodes,
-        "lite",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["b", *spec.input_size, 3])],
-        [helper.make_tensor_value_info(pooled, TensorProto.FLOAT, ["b", spec.n_features])],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads()
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+def make_module(spec: BackboneSpec) -> torch.nn.Module:
+    """Build the network that is measured: EfficientNet-Lite with its weights, any other at random ones."""
+    if spec.loader == "transformers":
+        return draw_module(spec)
+    state = read_weights(find_weights(spec), spec)
+    return ConvNetwork([fold(conv, state) for conv in architecture(*MULTIPLIERS[spec.name])])
 
+
+def compiled(module: torch.nn.Module, spec: BackboneSpec, dtype: torch.dtype) -> Network:
+    """Compile a network of torch; batches of 8."""
+    forward = torch.compile(PixelNetwork(module, spec).eval().requires_grad_(False))
+
+    @torch.inference_mode()
     def run(pixels: ByteArray) -> FloatArray:
-        parts = [session.run(None, {"pixels": pixels[i : i + 8]})[0] for i in range(0, len(pixels), 8)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            parts = [forward(torch.from_numpy(pixels[i : i + 8])).numpy() for i in range(0, len(pixels), 8)]
         return np.concatenate(parts)
 
     return run
 
 
-def compiled(network: TorchNetwork) -> Network:
-    """Compile the torch network; batches of 8."""
-    forward = torch.compile(network.forward)
-
-    @torch.inference_mode()
-    def run(pixels: ByteArray) -> FloatArray:
-        return np.concatenate([forward(torch.from_numpy(pixels[i : i + 8])).numpy() for i in range(0, len(pixels), 8)])
-
-    return run
-
-
-def make_networks(name: str, *, with_compile: bool) -> dict[tuple[str, str], tuple[Network, float]]:
-    """Build every runtime's network, with the seconds that takes."""
-    spec = BACKBONES[name]
+def lite_networks(spec: BackboneSpec) -> dict[tuple[str, str], Callable[[], Network]]:
+    """Make EfficientNet-Lite's own networks, which keep their first convolutions in float32."""
     state = read_weights(find_weights(spec), spec)
-    layers = [fold(conv, state) for conv in architecture(*_MULTIPLIERS[name])]
+    layers = [fold(conv, state) for conv in architecture(*MULTIPLIERS[spec.name])]
     cpu = torch.device("cpu")
-    makers: dict[tuple[str, str], Callable[[], Network]] = {
+    return {
         ("openvino", "float32"): lambda: OpenVINONetwork(layers, spec, precision="float32"),
         ("openvino", "bfloat16"): lambda: OpenVINONetwork(layers, spec, precision="bfloat16"),
         ("torch eager", "float32"): lambda: TorchNetwork(layers, spec, device=cpu, dtype=torch.float32),
         ("torch eager", "bfloat16"): lambda: TorchNetwork(layers, spec, device=cpu, dtype=torch.bfloat16),
     }
-    if find_spec("onnxruntime") is not None and find_spec("onnx") is not None:
-        makers["onnxruntime", "float32"] = lambda: onnx_network(layers, spec)
-    if with_compile:
-        for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-            makers["torch.compile", precision] = lambda dtype=dtype: compiled(
-                TorchNetwork(layers, spec, device=cpu, dtype=dtype)
+
+
+def make_networks(name: str, *, with_compile: bool) -> dict[tuple[str, str], tuple[Network, float]]:
+    """Build every runtime's network, with the seconds that takes."""
+    spec = BACKBONES[name]
+    cpu, dtypes = torch.device("cpu"), {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if spec.name in MULTIPLIERS:
+        makers = lite_networks(spec)
+    else:
+        makers = {
+            (label, precision): lambda runtime=runtime, dtype=dtype: build_network(
+                make_module(spec), spec, Runtime(runtime, cpu, dtype)
             )
+            for runtime, label in (("openvino", "openvino"), ("torch", "torch eager"))
+            for precision, dtype in dtypes.items()
+        }
+    if find_spec("onnxruntime") is not None and find_spec("onnx") is not None:
+        makers["onnxruntime", "float32"] = lambda: build_network(
+            make_module(spec), spec, Runtime("onnx", cpu, torch.float32)
+        )
+    for precision, dtype in dtypes.items() if with_compile else ():
+        makers["torch.compile", precision] = lambda dtype=dtype: compiled(make_module(spec), spec, dtype)
     networks = {}
     for key, make in makers.items():
         start = time.perf_counter()
@@ -127,7 +120,9 @@ def make_networks(name: str, *, with_compile: bool) -> dict[tuple[str, str], tup
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backbone", default="efficientnet_lite0.in1k", choices=list(_MULTIPLIERS))
+    parser.add_argument(
+        "--backbone", default="efficientnet_lite0.in1k", help="Any name of the catalogue that transformers builds."
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--compile", action="store_true")

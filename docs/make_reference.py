@@ -21,6 +21,9 @@ def help_page() -> str:
     for name in COMMANDS:
         context = click.Context(COMMANDS[name], info_name=name, parent=root, terminal_width=WIDTH)
         parts.append(_section(f"covey {name}", COMMANDS[name].get_help(context)))
+        for word, command in getattr(COMMANDS[name], "commands", {}).items():
+            inner = click.Context(command, info_name=word, parent=context, terminal_width=WIDTH)
+            parts.append(_section(f"covey {name} {word}", command.get_help(inner)))
     return "\n".join(parts)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from covey.types import FloatArray, IntArray
 
+_SHORTEST, _LONGEST = 1e-15, 1e18  # rows whose squares float32 holds
+
 
 def check_features(X: Any, *, name: str = "X", min_rows: int = 1) -> FloatArray:
     """Return features as a finite, C-ordered float32 matrix.
@@ -65,7 +67,14 @@ def l2_normalize(X: FloatArray) -> FloatArray:
     X : ndarray of shape (n, d), dtype float32
         A new array.
     """
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(X, axis=1, keepdims=True)
+    is_extreme = ~((norms > _SHORTEST) & (norms < _LONGEST))[:, 0]
+    if is_extreme.any():  # their squares leave float32, or are zero
+        peaks = np.abs(X[is_extreme]).max(axis=1, keepdims=True)
+        X = X.copy()
+        X[is_extreme] /= np.where(peaks > 0, peaks, 1)
+        norms[is_extreme] = np.linalg.norm(X[is_extreme], axis=1, keepdims=True)
     return np.asarray(X / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils import get_tags
 
 from covey._arrays import cluster_means, l2_normalize
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
@@ -15,6 +16,8 @@ __all__ = ["N_BORDERLINE", "N_REPRESENTATIVES", "make_partition", "summarize_clu
 
 N_REPRESENTATIVES = 12
 N_BORDERLINE = 24
+MAX_REPRESENTATION_BYTES = 2**30
+"""A larger representation is not kept; the run says so."""
 
 
 def make_partition(features: Features, estimator: Any, *, method: str, info: Mapping[str, Any]) -> Partition:
@@ -36,7 +39,9 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
     partition : Partition
         Cluster 0 is the largest. Confidence is the probability of the image's cluster where the estimator gives
         probabilities, else the relative margin ``(d2 - d1) / d2`` of the Euclidean distances from its unit row to
-        its own and to the next cluster's mean.
+        its own and to the next cluster's mean. The representation is what `transform` gives, unless the estimator has
+        `cluster_centers_`, where `transform` measures distances, as in scikit-learn, or takes pixels: its features are
+        its representation.
     """
     labels = np.asarray(estimator.labels_, dtype=np.int64)
     probabilities = getattr(estimator, "probabilities_", None)
@@ -50,6 +55,7 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
     else:
         probabilities = np.ascontiguousarray(np.asarray(probabilities, dtype=np.float32)[:, order])
         confidence, second = _top_two(probabilities, labels)
+    representation, told = _represent(estimator, features.X)
     return Partition(
         ids=features.ids,
         labels=labels,
@@ -59,8 +65,20 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
         fingerprint=features.fingerprint,
         method=method,
         params=estimator.get_params(deep=False),
-        info={**info, "diagnostics": dict(getattr(estimator, "diagnostics_", {}))},
+        info={**info, **told, "diagnostics": dict(getattr(estimator, "diagnostics_", {}))},
+        representation=representation,
     )
+
+
+def _represent(estimator: Any, X: FloatArray) -> tuple[FloatArray | None, dict[str, Any]]:
+    """Return the representation, if there is one and it is small enough to keep, and what the run says of it."""
+    if not hasattr(estimator, "transform") or hasattr(estimator, "cluster_centers_"):
+        return None, {}
+    if get_tags(estimator).input_tags.three_d_array:  # it takes pixels, and `X` are what it made of them
+        return None, {}
+    Z = np.ascontiguousarray(estimator.transform(X), dtype=np.float32)
+    is_kept = Z.nbytes <= MAX_REPRESENTATION_BYTES
+    return Z if is_kept else None, {"representation": {"n_features": Z.shape[1], "is_kept": is_kept}}
 
 
 def _top_two(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, IntArray]:

@@ -13,6 +13,9 @@ from typing import Any
 
 from covey.errors import MissingExtraError, UnknownNameError
 
+_MOST_LISTED = 25  # names that an error lists in full
+_N_NEAR = 5
+
 
 class Registry(Mapping[str, Any]):
     """Map names to lazily imported objects.
@@ -66,8 +69,10 @@ class Registry(Mapping[str, Any]):
 
     def _explain(self, name: str) -> str:
         names = list(self)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name, names, n=_N_NEAR, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if near and len(names) > _MOST_LISTED:
+            return f"Unknown {self.kind} {name!r}.{hint} There are {len(names)}; near it: {', '.join(near)}."
         return f"Unknown {self.kind} {name!r}.{hint} There are: {', '.join(names)}."
 
     def __contains__(self, name: object) -> bool:

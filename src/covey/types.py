@@ -103,7 +103,7 @@ class BackboneSpec:
     name : str
         ``architecture.weights_tag``, for example ``"efficientnet_lite2.in1k"``.
     loader : str
-        Name of the loader within `covey.backbones`.
+        Name of the loader in `covey.backbones.LOADERS`.
     n_features : int
         Width of a feature row.
     input_size : tuple of int
@@ -115,17 +115,30 @@ class BackboneSpec:
     mean, std : tuple of float
         Per-channel mean and standard deviation on the scale 0 to 255.
     weights : str
-        Where the weights come from, with the revision.
+        Where the weights come from: ``package==version:path``, ``hub:owner/name``, ``file:address``, ``folder`` for
+        one that a person named, or ``none`` with the revision of the method.
     sha256 : str
-        Hash of the weights file; empty if the backbone has none.
+        Hash of the weights file; empty if the backbone has none, or if nobody here could take it.
     license : str
-        SPDX identifier of the weights.
+        SPDX identifier of the weights, or the name of their own licence.
     paper : str
         Source of the architecture.
     pretraining : str
         Data sets that the weights have seen, and how (supervised or not).
     has_text : bool
         Whether a text tower shares the feature space.
+    revision : str
+        Commit or tag of the source; empty if it is not pinned, which means whatever the source calls its main version.
+    pooling : str
+        How a picture becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
+        ``"mean"``; empty where the method has no choice.
+    is_squashed : bool
+        Whether the resize gives the picture the network's shape instead of cropping it to that.
+    architecture : str
+        What the library that runs it calls the network.
+    config : mapping of str to Any
+        The network's sizes, as keywords of the library's configuration. They check weights and build the network
+        without any; they change no number.
     """
 
     name: str
@@ -142,6 +155,11 @@ class BackboneSpec:
     paper: str = ""
     pretraining: str = ""
     has_text: bool = False
+    revision: str = ""
+    pooling: str = ""
+    is_squashed: bool = False
+    architecture: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,6 +227,8 @@ class Partition:
         Its parameters, JSON-compatible.
     info : mapping
         What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+    representation : ndarray of shape (n, d), dtype float32, or None
+        What a trained head made of the features, for search; None where the method makes none.
     """
 
     ids: tuple[str, ...]
@@ -220,15 +240,17 @@ class Partition:
     method: str
     params: Mapping[str, Any]
     info: Mapping[str, Any] = field(default_factory=dict)
+    representation: FloatArray | None = None
 
 
 class ClusterName(NamedTuple):
-    """The words for one cluster; `score` lies in [0, 1]."""
+    """The words for one cluster; scores lie in [0, 1], those of the runners-up are as many as these, or none."""
 
     label: int
     name: str
     score: float
     runners_up: tuple[str, ...] = ()
+    runner_up_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +285,22 @@ class ClusterSummary:
     nearest_label: int
     representatives: tuple[str, ...]
     borderline: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """Where a long training stands, so that another process can go on with it.
+
+    Attributes
+    ----------
+    arrays : mapping of str to ndarray
+        All that changes in the course of the training.
+    facts : mapping
+        By which it is known again: parameters, what the data are. JSON-compatible.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any]
 
 
 @runtime_checkable

@@ -88,6 +88,19 @@ def test_one_cluster_is_a_defined_answer(picture_folder: Path, project: Path) ->
     assert {row["cluster"] for row in assignments(project)} == {"0"}
 
 
+def test_a_method_that_finds_the_number_itself(picture_folder: Path, project: Path) -> None:
+    refused = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", "--method", "hdbscan")
+    assert refused.exit_code == 1
+    assert "finds the number of clusters itself; leave out -k" in refused.output.replace("\n", " ")
+    result = run("cluster", picture_folder, "-o", project, "-m", "color_histogram", "--method", "hdbscan")
+    assert result.exit_code == 0, result.output
+    with Project.open(project) as opened:
+        (info,) = opened.partitions()
+    assert info.n_clusters == 3
+    assert info.info["selection"] is None
+    assert set(info.info["structure"]) == {"features"}
+
+
 def test_temi_with_its_keywords(picture_folder: Path, project: Path) -> None:
     keywords = ["--method", "temi", "-p", "n_epochs=3", "-p", "n_heads=2"]
     result = run("cluster", picture_folder, "-o", project, "-k", 3, "-m", "color_histogram", *keywords)
@@ -344,11 +357,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
         Image.fromarray(draw.integers(0, 255, size=(96, 96, 3), dtype=np.uint8)).save(folder / f"{i}.bmp")
     command = [sys.executable, "-m", "covey", "embed", str(folder), "-o", str(project), "-m", "random_patches"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(project.glob("features/*/shard-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "run the same command again" in errors
     done = run("embed", folder, "-o", project, "-m", "random_patches")

@@ -1,18 +1,33 @@
-"""What every registered backbone keeps to."""
+"""What every backbone keeps to: those that come with covey, and tiny models in place of those to be fetched.
+
+The rows whose weights have to be fetched are built at random weights in ``tests/unit/backbones/test_catalog.py``.
+"""
 
 import pickle
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from covey.backbones import BACKBONES, load_backbone
+from covey.backbones import BACKBONES, load_backbone, model_status
 from covey.types import Backbone, BackboneSpec, ByteArray
 
+HERE = [name for name, spec in BACKBONES.items() if not spec.weights.startswith(("hub:", "file:"))]
+TINY = ["tiny vit", "tiny clip", "tiny resnet"]
 
-@pytest.fixture(scope="module", params=list(BACKBONES))
-def backbone(request: pytest.FixtureRequest) -> Backbone:
-    return load_backbone(request.param, device="cpu")
+
+@pytest.fixture(scope="module", params=[*HERE, *TINY])
+def name(request: pytest.FixtureRequest, tiny_model: Callable[[str], Path]) -> str:
+    """A name of the registry, or the path of a tiny model."""
+    word: str = request.param
+    return str(tiny_model(word.removeprefix("tiny "))) if word in TINY else word
+
+
+@pytest.fixture(scope="module")
+def backbone(name: str) -> Backbone:
+    return load_backbone(name, device="cpu")
 
 
 @pytest.fixture
@@ -26,10 +41,16 @@ def pixels(backbone: Backbone) -> ByteArray:
     return np.clip(coarse[:, rows][:, :, columns] + noise, 0, 255).astype(np.uint8)
 
 
-def test_it_is_a_backbone(backbone: Backbone) -> None:
+def test_it_is_a_backbone(backbone: Backbone, name: str) -> None:
     assert isinstance(backbone, Backbone)
     assert isinstance(backbone.spec, BackboneSpec)
-    assert backbone.spec is BACKBONES[backbone.spec.name]
+    if name in BACKBONES:
+        assert backbone.spec is BACKBONES[name]
+
+
+def test_what_comes_with_covey_is_here() -> None:
+    assert {"efficientnet_lite0.in1k", "efficientnet_lite2.in1k", "color_histogram", "random_patches"} <= set(HERE)
+    assert all(model_status(BACKBONES[name]).is_here for name in HERE)
 
 
 def test_features_fit_the_specification(backbone: Backbone, pixels: ByteArray) -> None:
@@ -71,9 +92,9 @@ def test_other_sizes_and_types_are_refused(backbone: Backbone, pixels: ByteArray
             backbone.encode_images(wrong)
 
 
-def test_the_fingerprint_can_name_a_folder(backbone: Backbone) -> None:
+def test_the_fingerprint_can_name_a_folder(backbone: Backbone, name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9._-]{8,80}", backbone.fingerprint)
-    assert backbone.fingerprint == load_backbone(backbone.spec.name, device="cpu").fingerprint
+    assert backbone.fingerprint == load_backbone(name, device="cpu").fingerprint
 
 
 def test_a_pickled_copy_is_equal(backbone: Backbone, pixels: ByteArray) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import CLUSTERERS
 from covey.metrics import clustering_accuracy
+from covey.types import NOISE
 
 # What makes a fit short enough for a hundred checks; a clusterer that is not listed runs with its defaults.
 SHORT: dict[str, dict[str, Any]] = {
@@ -26,7 +29,15 @@ SHORT: dict[str, dict[str, Any]] = {
     "ensc": {"gamma": 3.0, "n_candidates": 20, "tol": 1e-2, "n_init": 2},
     "ssc-omp": {"n_nonzero": 4, "n_init": 2},
     "turtle": {"n_steps": 30, "n_inner_steps": 4, "learning_rate": 5e-2, "inner_learning_rate": 5e-2},
+    "hdbscan": {"min_cluster_size": 5},
+    "umap-kmeans": {"n_epochs": 30, "n_init": 2},
 }
+
+# Clusterers that need an extra, and its module.
+EXTRAS = {"umap-kmeans": "umap"}
+# Its compiler alone takes longer than all other clusterers' checks.
+SLOW = {"umap-kmeans"}
+INSTALLED = [name for name in CLUSTERERS if name not in EXTRAS or find_spec(EXTRAS[name])]
 
 # Checks of scikit-learn's that a clusterer cannot pass, each with the reason.
 EXPECTED_FAILURES: dict[str, dict[str, str]] = {
@@ -37,10 +48,36 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
 # Greedy codes need few subspaces: where rows vary in every direction, as in blobs and in two features, all write all.
 SUBSPACES_ONLY = {"ssc-omp"}
 
+# scikit-learn's checks have rows of noise: no subspaces, then the graph of codes falls apart; and no dense place.
+MAY_WARN = SUBSPACES_ONLY | {"hdbscan"}
+
+
+def make(name: str, **changes: Any) -> Any:
+    """Make a clusterer; it gets a number of clusters or a seed only if it takes one."""
+    known = CLUSTERERS[name]().get_params()
+    return CLUSTERERS[name](**{**SHORT.get(name, {}), **{key: changes[key] for key in changes if key in known}})
+
+
+def takes(estimator: Any, parameter: str) -> bool:
+    """Say whether a clusterer has a parameter."""
+    return parameter in estimator.get_params()
+
+
+def reseeded(estimator: Any, random_state: Any) -> Any:
+    """Copy a clusterer with another seed, if it takes one."""
+    copy = clone(estimator)
+    return copy.set_params(random_state=random_state) if takes(copy, "random_state") else copy
+
+
+# scikit-learn's checks and these fit matrices of features; what is fitted on pictures (n, h, w, 3) has a contract of
+# its own in test_pixel_clusterers.py.
+ON_FEATURES = [name for name in CLUSTERERS if not get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
+
 
 def estimators(**changes: Any) -> Iterator[Any]:
-    for name in CLUSTERERS:
-        yield CLUSTERERS[name](**{**SHORT.get(name, {}), **changes})
+    for name in ON_FEATURES:
+        if name in INSTALLED and name not in SLOW:  # for those the checks below have to do
+            yield make(name, **changes)
 
 
 def name_of(estimator: Any) -> str:
@@ -53,14 +90,29 @@ def name_of(estimator: Any) -> str:
 )
 def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
     with warnings.catch_warnings():
-        if name_of(estimator) in SUBSPACES_ONLY:  # then the graph of codes falls apart, and it says so
+        if name_of(estimator) in MAY_WARN:
             warnings.simplefilter("ignore", ConvergenceWarning)
         check(estimator)
 
 
-@pytest.fixture(params=sorted(CLUSTERERS))
+def _param(name: str) -> Any:
+    marks = [pytest.mark.slow] if name in SLOW else []
+    if name not in INSTALLED:
+        marks.append(pytest.mark.skip(reason=f"needs {EXTRAS[name]}: the extra {EXTRAS[name]!r}"))
+    return pytest.param(name, marks=marks)
+
+
+@pytest.fixture(params=[_param(name) for name in sorted(ON_FEATURES)])
 def estimator(request: pytest.FixtureRequest) -> Any:
-    return CLUSTERERS[request.param](n_clusters=4, random_state=0, **SHORT.get(request.param, {}))
+    return make(request.param, n_clusters=4, random_state=0)
+
+
+@pytest.fixture
+def numbered(estimator: Any) -> Any:
+    """Return a clusterer that takes a number of clusters."""
+    if not takes(estimator, "n_clusters"):
+        pytest.skip(f"{name_of(estimator)} finds the number of clusters itself")
+    return estimator
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +134,7 @@ def test_labels_have_the_promised_form(estimator: Any, blobs: tuple[np.ndarray, 
     labels = estimator.fit_predict(blobs[0])
     assert labels.dtype == np.int64
     assert labels.shape == (400,)
-    assert labels.min() >= 0
+    assert labels.min() >= (0 if takes(estimator, "n_clusters") else NOISE)
     assert labels.max() < 4
     np.testing.assert_array_equal(labels, estimator.labels_)
 
@@ -106,14 +158,14 @@ def test_same_seed_same_labels_other_generators_untouched(estimator: Any, blobs:
     second = clone(estimator).fit(X).labels_
     np.testing.assert_array_equal(first, second)
     torch.random.set_rng_state(torch_state)
-    clone(estimator).set_params(random_state=None).fit(X)
+    reseeded(estimator, None).fit(X)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
     assert (np.random.get_state()[1] == numpy_state[1]).all()  # noqa: NPY002 the caller's
 
 
 def test_a_generator_may_be_the_seed(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, _ = blobs
-    labels = [clone(estimator).set_params(random_state=np.random.RandomState(7)).fit(X).labels_ for _ in range(2)]
+    labels = [reseeded(estimator, np.random.RandomState(7)).fit(X).labels_ for _ in range(2)]
     np.testing.assert_array_equal(*labels)
 
 
@@ -125,12 +177,12 @@ def test_fitting_twice_is_a_fresh_fit(estimator: Any, blobs: tuple[np.ndarray, n
     assert again.n_features_in_ == X.shape[1]
 
 
-def test_a_failed_fit_leaves_what_was_there(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_failed_fit_leaves_what_was_there(numbered: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, _ = blobs
-    labels = estimator.fit(X).labels_.copy()
+    labels = numbered.fit(X).labels_.copy()
     with pytest.raises(ValueError, match="n_clusters"):
-        estimator.fit(X[:3])
-    np.testing.assert_array_equal(estimator.labels_, labels)
+        numbered.fit(X[:3])
+    np.testing.assert_array_equal(numbered.labels_, labels)
 
 
 def test_float64_lists_and_read_only_rows_are_accepted(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
@@ -146,22 +198,22 @@ def test_float64_lists_and_read_only_rows_are_accepted(estimator: Any, blobs: tu
 
 @pytest.mark.parametrize("n_clusters", [0, -1, 401])
 def test_says_how_many_clusters_are_possible(
-    estimator: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: int
+    numbered: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: int
 ) -> None:
     with pytest.raises(ValueError, match=f"n_clusters is {n_clusters}"):
-        estimator.set_params(n_clusters=n_clusters).fit(blobs[0])
+        numbered.set_params(n_clusters=n_clusters).fit(blobs[0])
 
 
 @pytest.mark.parametrize("n_clusters", [2.0, "2", True, None])
 def test_a_number_of_clusters_is_a_whole_number(
-    estimator: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: Any
+    numbered: Any, blobs: tuple[np.ndarray, np.ndarray], n_clusters: Any
 ) -> None:
     with pytest.raises(TypeError, match="n_clusters is"):
-        estimator.set_params(n_clusters=n_clusters).fit(blobs[0])
+        numbered.set_params(n_clusters=n_clusters).fit(blobs[0])
 
 
-def test_one_cluster_has_everything(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
-    assert (estimator.set_params(n_clusters=1).fit(blobs[0]).labels_ == 0).all()
+def test_one_cluster_has_everything(numbered: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    assert (numbered.set_params(n_clusters=1).fit(blobs[0]).labels_ == 0).all()
 
 
 def test_its_diagnostics_are_plain_data(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
@@ -171,6 +223,8 @@ def test_its_diagnostics_are_plain_data(estimator: Any, blobs: tuple[np.ndarray,
     assert json.loads(json.dumps(diagnostics)) == diagnostics
 
 
-def test_every_clusterer_takes_a_seed_and_a_number() -> None:
-    for estimator in estimators():
-        assert {"n_clusters", "random_state"} <= set(estimator.get_params())
+@pytest.mark.parametrize("name", sorted(CLUSTERERS))
+def test_what_draws_takes_a_seed_and_what_has_no_number_says_so(name: str) -> None:
+    known = CLUSTERERS[name]().get_params()
+    assert ("n_clusters" in known) != (name == "hdbscan")
+    assert ("random_state" in known) != (name in {"hdbscan", "agglomerative"})

@@ -25,11 +25,11 @@ def test_the_command_reference_is_fresh() -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_option_says_what_it_does(name: str) -> None:
-    command = COMMANDS[name]
-    assert command.help
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, parameter.name
+    for command in (COMMANDS[name], *getattr(COMMANDS[name], "commands", {}).values()):
+        assert command.help
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, parameter.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -48,6 +48,8 @@ def test_commands_in_pages_parse(page: Path) -> None:
             if not words or words[0] != "covey" or len(words) < 2 or words[1].startswith("-"):
                 continue
             command = cli.get_command(click.Context(cli), words[1])
+            if isinstance(command, click.Group):
+                command = command.commands.get(words[2])
             assert command is not None, line
             known = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
             options = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}

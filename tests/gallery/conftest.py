@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covey.figures import structure_figures
 from covey.gallery import write_gallery
 from covey.store import Ledger, Member, PartitionInfo, Project, write_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
@@ -115,6 +116,7 @@ def _partition(ids: list[str]) -> tuple[Partition, list[ClusterSummary]]:
                 "reason": "3 clusters: silhouette 0.600.",
                 "scores": {"silhouette": [0.2, 0.6, 0.5, 0.4], "stability": [1.0, 0.9, 0.7, None]},
             },
+            "structure": {"features": structure_figures(np.random.default_rng(0).normal(size=(n, 6)), labels)},
         },
     )
     summaries = []

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from covey.errors import InvalidValueError
+from covey.backbones._model_files import model_status
+from covey.errors import InvalidValueError, ModelError
 from covey.registry import Registry
-from covey.types import Backbone, BackboneSpec, ByteArray
+from covey.types import Backbone, BackboneSpec, ByteArray, TextEncoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,10 +27,14 @@ LOADERS = Registry(
         "efficientnet_lite": "covey.backbones._efficientnet:load_efficientnet_lite",
         "color_histogram": "covey.backbones._color_histogram:load_color_histogram",
         "random_patches": "covey.backbones._random_patches:load_random_patches",
+        "transformers": "covey.backbones._transformers:load_transformers",
+        "timm": "covey.backbones._timm:load_timm",
+        "open_clip": "covey.backbones._open_clip:load_open_clip",
     },
 )
 
 _NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")
+_LATER_NUMBERS = ("revision", "pooling", "is_squashed")  # count where set: older fingerprints stay what they were
 
 
 def load_backbone(
@@ -43,17 +50,18 @@ def load_backbone(
     Parameters
     ----------
     name : str
-        A name of `BACKBONES`.
+        A name of `BACKBONES`, or the path of a folder in the layout of transformers.
     device : str, default="auto"
         Where the network runs: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``. A backbone without a network computes on
         the CPU whatever is said here.
     weights : Path, optional
-        The weights file, where it is not to be taken from its installed package. It must be the very file that the
-        catalogue names: its hash is checked.
+        The weights file or model folder, where it is not to be found on this machine by name. It must hold the model
+        that the catalogue names; a hash that the catalogue knows is checked.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         ``"auto"`` is bfloat16 where the device has it in hardware.
     runtime : str, default="auto"
-        What runs the network. ``"auto"`` takes the fastest installed one: on the CPU ``"openvino"``, else ``"torch"``.
+        What runs the network: ``"openvino"``, ``"onnx"`` or ``"torch"``. ``"auto"`` takes the fastest installed one: on
+        the CPU OpenVINO, else torch.
 
     Returns
     -------
@@ -71,12 +79,98 @@ def load_backbone(
     MissingExtraError
         If the runtime that was asked for is not installed.
     """
-    from covey.backbones import BACKBONES  # noqa: PLC0415 - the registry is defined in the module that imports this one
-
-    spec: BackboneSpec = BACKBONES[name]
+    spec = find_spec(name)
+    if spec.weights == "folder" and weights is None:
+        weights = Path(name).expanduser().resolve()
     load = LOADERS[spec.loader]
     backbone: Backbone = load(spec, device=device, weights=weights, precision=precision, runtime=runtime)
     return backbone
+
+
+def find_spec(name: str) -> BackboneSpec:
+    """Describe a backbone by its name, or by the folder that holds it.
+
+    Parameters
+    ----------
+    name : str
+        A name of `BACKBONES`, or a path: whatever has a separator, or is a folder here.
+
+    Returns
+    -------
+    spec : BackboneSpec
+        The catalogue's row, or what the folder says.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is neither.
+    ModelError
+        If the path holds no model that can be used.
+    """
+    from covey.backbones import BACKBONES
+
+    if _is_path(name):
+        from covey.backbones._transformers import read_spec
+
+        return read_spec(Path(name).expanduser().resolve())
+    spec: BackboneSpec = BACKBONES[name]
+    return spec
+
+
+def require_models(names: Iterable[str]) -> None:
+    """Say at once, before any library is loaded, if a backbone cannot be had here.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of `BACKBONES`, or paths, as for `load_backbone`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such backbone.
+    ModelError
+        If its weights are not on this machine; with the command that brings them.
+    """
+    from covey.backbones import BACKBONES
+
+    for name in names:
+        if not _is_path(name):
+            status = model_status(BACKBONES[name])
+            if not status.is_here:
+                status.require()
+        elif not Path(name).expanduser().is_dir():
+            raise ModelError(f"There is no folder {name!r}, and no backbone of that name: see covey models list.")
+
+
+def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None = None) -> TextEncoder:
+    """Load a backbone that encodes texts into the space of its image features.
+
+    Parameters
+    ----------
+    name, device, weights
+        As for `load_backbone`.
+
+    Returns
+    -------
+    backbone : TextEncoder
+        It is a `Backbone` too.
+
+    Raises
+    ------
+    InvalidValueError
+        If the backbone knows pictures alone; the message names those that know texts.
+    ModelError, UnknownNameError
+        As for `load_backbone`.
+    """
+    from covey.backbones import BACKBONES
+
+    if find_spec(name).has_text:
+        backbone = load_backbone(name, device=device, weights=weights)
+        if isinstance(backbone, TextEncoder):
+            return backbone
+    able = ", ".join(other for other, spec in BACKBONES.items() if spec.has_text)
+    raise InvalidValueError(f"{name} knows pictures alone and cannot encode texts; backbones that can: {able}.")
 
 
 def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module":
@@ -116,6 +210,51 @@ def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module
     return module.requires_grad_(True)
 
 
+def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Path:
+    """Write a backbone's image network as an ONNX file, for other programs.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_backbone`, of a row that has a network of torch.
+    path : Path
+        The file to write.
+    weights : Path, optional
+        As for `load_backbone`.
+
+    Returns
+    -------
+    path : Path
+        The file. Its input ``pixels`` is (b, h, w, 3) uint8 of the specification's size, its output ``features`` is (b,
+        n_features) float32; mean, deviation and pooling are inside.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package onnx is not installed.
+    InvalidValueError, ModelError, UnknownNameError
+        As for `load_torch_backbone`.
+    """
+    from covey.backbones._runtimes import PixelNetwork, export_onnx
+
+    module = load_torch_backbone(name, weights=weights).requires_grad_(False).eval()
+    spec = find_spec(name)
+    fix_input_size = getattr(module, "fix_input_size", None)
+    if fix_input_size is not None:
+        fix_input_size(spec.input_size)
+    export_onnx(PixelNetwork(module, spec), spec, path)
+    return path
+
+
+def _is_path(name: str) -> bool:
+    """Tell a path from a name: it has a separator, or is a folder here that no backbone is called like."""
+    from covey.backbones import BACKBONES
+
+    if any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~"):
+        return True
+    return name not in BACKBONES and Path(name).is_dir()
+
+
 @cache
 def reload_backbone(name: str, device: str, weights: Path | None, precision: str, runtime: str) -> Backbone:
     """Load a backbone once in this process, however many pickled copies of it arrive with the shards."""
@@ -145,6 +284,7 @@ def feature_fingerprint(spec: BackboneSpec, *, precision: str, runtime: str) -> 
     precision does (cosine above 0.999), and an update should not make a large collection be computed anew.
     """
     facts: dict[str, Any] = {field: getattr(spec, field) for field in _NUMBERS}
+    facts |= {field: value for field in _LATER_NUMBERS if (value := getattr(spec, field))}
     facts |= {"preprocessing": PREPROCESSING_VERSION, "precision": precision, "runtime": runtime}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', spec.name)}-{digest}"

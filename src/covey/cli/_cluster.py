@@ -37,6 +37,15 @@ EXIT_SKIPPED = 3
     show_default=True,
     help="With several models: scale the features of each to unit length, so that each counts the same.",
 )
+@click.option(
+    "--names/--no-names", "has_names", default=True, show_default=True, help="Name the clusters, where the model can."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(8),
+    metavar="PIXELS",
+    help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
+)
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
@@ -76,10 +85,12 @@ def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
         "n_clusters": options["n_clusters"],
         "k_min": options["k_min"],
         "k_max": options["k_max"],
+        "size": options["size"],
         "method": options["method"],
         "preset": options["preset"],
         "params": _options.parse_params(options["params"]),
         "random_state": options["random_state"],
         "normalize_parts": options["normalize_parts"],
+        "has_names": options["has_names"],
     }
     return {**_options.drop_none(own), **_options.pipeline_keywords(options)}

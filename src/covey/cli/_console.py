@@ -16,6 +16,7 @@ STAGES = {
     "views": ("Views", "view"),
     "choose": ("Choosing k", "step"),
     "cluster": ("Clustering", "step"),
+    "name": ("Naming", "step"),
     "gallery": ("Gallery", "page"),
 }
 

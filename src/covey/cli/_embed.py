@@ -23,10 +23,10 @@ def embed(sources: tuple[Path, ...], output: Path | None, **options: Any) -> Non
     if options["offline"]:
         _console.forbid_network()
     output = _options.default_output(sources, output)
+    keywords = _options.pipeline_keywords(options)
     with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
         from covey.pipeline import embed_folder
 
-        keywords = _options.pipeline_keywords(options)
         features, report, ledger = embed_folder(sources, output, progress=progress, **keywords)
     n, d = features.X.shape
     line = _console.ledger_line(

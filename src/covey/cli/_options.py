@@ -61,9 +61,10 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "-m",
                 "--model",
                 "backbone",
-                metavar="NAME",
+                metavar="NAME|PATH",
                 multiple=True,
-                help="Backbone; given again, the features of several are joined. See: covey list backbones.  "
+                help="Backbone, or a model's folder; given again, the features of several are joined. See: "
+                "covey models list.  "
                 f"[default: {defaults.BACKBONE}]",
             ),
             click.option(
@@ -114,6 +115,9 @@ def default_output(sources: tuple[Path, ...], output: Path | None) -> Path:
 
 def pipeline_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     """Name what `source_options` and `embed_options` add as `covey.pipeline` does; ``auto`` leaves its default."""
+    from covey.backbones import require_models
+
+    require_models(options["backbone"])
     extract = {"engine": options["engine"], "batch_size": options["batch_size"], "n_workers": options["workers"]}
     scan = ("recursive", "follow_symlinks", "include", "exclude")
     keywords = {

@@ -11,7 +11,16 @@ from covey import defaults
 from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
-from covey.pipeline import RunResult, check_output, check_views
+from covey.pipeline import (
+    IMAGE_SIZE,
+    NamingReport,
+    RunResult,
+    check_output,
+    check_pixel_options,
+    check_views,
+    make_estimator,
+    takes_pixels,
+)
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -27,6 +36,15 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
     """Scan without writing anything and say what a run would do."""
     check_output(sources, output)
     method = keywords.get("method", defaults.CLUSTERER)
+    n_clusters = keywords.get("n_clusters")
+    draft = make_estimator(method, n_clusters or 2, random_state=keywords["random_state"], device=keywords["device"])
+    check_pixel_options(
+        draft,
+        size=keywords.get("size"),
+        backbone=keywords.get("backbone"),
+        n_views=keywords["n_views"],
+        n_clusters=n_clusters,
+    )
     check_views(keywords["n_views"], method)
     report = scan_images(sources, **keywords["scan_options"])
     codes: dict[str, int] = {}
@@ -39,7 +57,7 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
         "duplicates": len(report.files) - len(report.records),
         "skipped": codes,
         "other_files": report.n_other,
-        "backbone": " + ".join(keywords.get("backbone", [defaults.BACKBONE])),
+        "backbone": " + ".join(() if takes_pixels(draft) else keywords.get("backbone", [defaults.BACKBONE])),
         "n_views": keywords["n_views"],
         "method": method,
         "n_clusters": keywords.get("n_clusters", "auto"),
@@ -50,7 +68,11 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
     click.echo("Nothing was written. A run would")
     verb = "update" if plan["project_exists"] else "make"
     click.echo(f"  {verb} the project  {shell_path(output)}")
-    click.echo(f"  embed             {plan['images']} images with {plan['backbone']}")
+    if plan["backbone"]:
+        click.echo(f"  embed             {plan['images']} images with {plan['backbone']}")
+    else:
+        size = keywords.get("size", IMAGE_SIZE)
+        click.echo(f"  pack              {plan['images']} images of {size} x {size} pixels")
     if plan["n_views"]:
         click.echo(f"  embed             {plan['n_views']} views of each image too")
     click.echo(f"  cluster           with {plan['method']}, k = {plan['n_clusters']}")
@@ -73,7 +95,11 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         click.echo(f"gallery  {shell_path(page)}")
     for table in result.tables:
         click.echo(f"table    {shell_path(table)}")
-    click.echo(f"features {' + '.join(result.backbones)}")
+    click.echo(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
+    if result.naming is not None:
+        click.echo(naming_line(result.naming))
+    elif result.naming_reason:
+        click.echo(f"names    none: {result.naming_reason}")
     if result.n_views:
         click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
     click.echo(_ledger(result))
@@ -90,12 +116,22 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
         "n_views": result.n_views,
         "n_clusters": result.n_clusters,
         "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
+        "naming": dataclasses.asdict(result.naming) if result.naming else None,
+        "naming_reason": result.naming_reason,
         "selection": result.selection.to_dict() if result.selection else None,
         "ledger": {**dataclasses.asdict(result.ledger), "n_computed": result.extract.n_computed},
         "gallery": str(page) if page else None,
         "tables": [str(table) for table in result.tables],
         "seconds": dict(result.seconds),
     }
+
+
+def naming_line(report: NamingReport) -> str:
+    """Return the line that says what named the clusters, and how far to trust it."""
+    said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
+    if report.is_bridge:
+        said += "; weaker than a model trained on pictures with their texts"
+    return f"{said}; {report.n_words} words of {report.vocabulary}"
 
 
 def _ledger(result: RunResult) -> str:

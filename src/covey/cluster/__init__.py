@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from covey.registry import Registry
 
 if TYPE_CHECKING:
+    from covey.cluster._classical import HDBSCAN, Agglomerative, GaussianMixture, UMAPKMeans
     from covey.cluster._cpp import CPP
     from covey.cluster._kmeans import KMeans
+    from covey.cluster._mmdc import MMDC
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
-    from covey.cluster._spectral import SpectralClustering
+    from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
     from covey.cluster._subspace import SSCOMP, EnSC
     from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
     from covey.cluster._turtle import TURTLE, TurtleSelection, generalization, select_turtle
 
 __all__ = [
     "CLUSTERERS",
+    "MMDC",
     "TURTLE",
     "TurtleSelection",
     "generalization",
@@ -29,6 +32,11 @@ __all__ = [
     "SSCOMP",
     "EnSC",
     "SpectralClustering",
+    "SinkhornSpectral",
+    "Agglomerative",
+    "GaussianMixture",
+    "HDBSCAN",
+    "UMAPKMeans",
     "SCAN",
     "SCP",
     "TEMI",
@@ -49,9 +57,15 @@ CLUSTERERS = Registry(
         "scan": "covey.cluster._scan:SCAN",
         "turtle": "covey.cluster._turtle:TURTLE",
         "cpp": "covey.cluster._cpp:CPP",
+        "mmdc": "covey.cluster._mmdc:MMDC",
         "ssc-omp": "covey.cluster._subspace:SSCOMP",
         "ensc": "covey.cluster._subspace:EnSC",
         "spectral": "covey.cluster._spectral:SpectralClustering",
+        "sinkhorn-spectral": "covey.cluster._spectral:SinkhornSpectral",
+        "agglomerative": "covey.cluster._classical:Agglomerative",
+        "gaussian-mixture": "covey.cluster._classical:GaussianMixture",
+        "hdbscan": "covey.cluster._classical:HDBSCAN",
+        "umap-kmeans": "covey.cluster._classical:UMAPKMeans",
     },
 )
 
@@ -62,6 +76,7 @@ _HOME = {
     "BetaSweep": "covey.cluster._temi",
     "fine_tune": "covey.cluster._temi",
     "FineTuned": "covey.cluster._temi",
+    "MMDC": "covey.cluster._mmdc",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",
     "TURTLE": "covey.cluster._turtle",
@@ -72,6 +87,11 @@ _HOME = {
     "SSCOMP": "covey.cluster._subspace",
     "EnSC": "covey.cluster._subspace",
     "SpectralClustering": "covey.cluster._spectral",
+    "SinkhornSpectral": "covey.cluster._spectral",
+    "Agglomerative": "covey.cluster._classical",
+    "GaussianMixture": "covey.cluster._classical",
+    "HDBSCAN": "covey.cluster._classical",
+    "UMAPKMeans": "covey.cluster._classical",
 }
 
 

@@ -17,6 +17,7 @@ from covey.cluster._kmeans_plusplus import plus_plus
 from covey.types import FloatArray, IntArray
 
 _CHUNK_ROWS = 4096
+_SHORTEST, _LONGEST = 1e-15, 1e18
 _NARROW = 96
 """Rows of fewer features gain nothing from bfloat16: rounding them costs more doubt than the product saves."""
 
@@ -152,6 +153,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_real("tol", self.tol)
         device = self._device()
         mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        _check_extent(rows, mean)
         precision = "float32" if self.precision == "auto" and rows.shape[1] < _NARROW else self.precision
         points = Points.prepare(to_tensor(rows - mean, device), matmul_dtype(device, precision))
         origin = to_tensor(-mean, device) if self.spherical else None
@@ -211,6 +213,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             If the width differs from that of the fitted rows.
         """
         rows = self._place(predict_features(self, X))
+        _check_extent(rows, self._mean, shortest=0)
         device = self._device()
         centers = to_tensor(self.cluster_centers_ - self._mean, device)
         chunks = iter_chunks(len(rows), _CHUNK_ROWS)
@@ -252,6 +255,17 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _device(self) -> torch.device:
         return resolve_float64_device(self.device)
+
+
+def _check_extent(rows: FloatArray, mean: FloatArray, *, shortest: float = _SHORTEST) -> None:
+    """Raise if squared distances of rows (n, d) from their mean leave float32."""
+    with np.errstate(over="ignore"):
+        extent = float(np.abs(rows - mean).max()) * rows.shape[1] ** 0.5
+    if not (extent == 0 or shortest <= extent <= _LONGEST):
+        raise ValueError(
+            f"X reaches {extent:.1e} from its mean; squared distances fit into float32 between {_SHORTEST:.0e} and "
+            f"{_LONGEST:.0e}. Scale X, to a standard deviation of 1 for one."
+        )
 
 
 def _lloyd(

@@ -5,6 +5,7 @@ augmented copies. Both plan the shards that are missing, have them run, and sum 
 unit of work: a pure function but for the one shard that it writes, whole, at its end.
 """
 
+from covey.extract._agreement import Agreement, compare_with_float32
 from covey.extract._features import extract_features
 from covey.extract._plan import ExtractReport
 from covey.extract._shards import ShardTask, process_shard
@@ -16,6 +17,8 @@ __all__ = [
     "load_views",
     "view_fingerprint",
     "viewed_fingerprint",
+    "Agreement",
+    "compare_with_float32",
     "ExtractReport",
     "ShardTask",
     "process_shard",

@@ -10,6 +10,7 @@ from covey.gallery._urls import readable
 
 if TYPE_CHECKING:
     from covey.gallery._curve import Curve
+    from covey.gallery._structure import StructureFigure
     from covey.store import Ledger, PartitionInfo
 
 __all__ = ["CAVEATS", "TERMS", "AboutPage", "Fact", "FactTable", "Term", "build_tables", "date_in_words"]
@@ -77,6 +78,13 @@ TERMS = (
         "A resized or newly saved copy is a different file and stands beside its sibling.",
     ),
     Term(
+        "Name",
+        "The word that most pictures of the cluster voted for and those of its neighbours did not, out of a "
+        "list of words. "
+        "Its fit is the cluster's share of votes, less what the neighbours gave: 0 to 1. Who is in which cluster never "
+        "hangs on it.",
+    ),
+    Term(
         "Seed",
         "The starting point of the dice that the method throws. The same pictures, settings and seed give the same "
         "clusters again.",
@@ -114,6 +122,8 @@ class AboutPage(Page):
         How TEMI's β was chosen.
     reason : str
         Why the number of clusters was chosen, in words; empty if it was asked for.
+    structure : tuple of StructureFigure
+        How the clusters lie among the features, and in a learned representation; empty if it was not recorded.
     tables : sequence of FactTable
         Everything the run recorded.
     terms, caveats : sequence
@@ -128,6 +138,7 @@ class AboutPage(Page):
     curve: "Curve | None"
     sweep: "Curve | None"
     reason: str
+    structure: "tuple[StructureFigure, ...]"
     tables: Sequence[FactTable]
     terms: Sequence[Term] = TERMS
     caveats: Sequence[str] = CAVEATS
@@ -148,8 +159,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     Parameters
     ----------
     info : PartitionInfo
-        The run. Of its `info`, ``seconds``, ``selection`` and TEMI's sweep are told in their own places; all else is
-        listed.
+        The run. Of its `info`, ``seconds``, ``selection``, ``structure`` and TEMI's sweep are told in their own places;
+        all else is listed.
     ledger : Ledger
         Where every found path went.
 
@@ -158,7 +169,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables : tuple of FactTable
         Without empty ones.
     """
-    extra = {key: value for key, value in info.info.items() if key not in {"seconds", "selection", "diagnostics"}}
+    elsewhere = {"seconds", "selection", "diagnostics", "structure"}
+    extra = {key: value for key, value in info.info.items() if key not in elsewhere}
     run = {
         "Name": info.name,
         "Made": info.created_at,
@@ -177,6 +189,7 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables = (
         _table("Run", "What made these clusters.", run),
         _table(f"Settings of {info.method}", "With these, the same pictures give the same clusters.", info.params),
+        _table("Names", "What chose the words for the clusters.", info.naming),
         _table("Files", "Every file that was found is counted exactly once.", files),
         _table("Time", "Seconds on the clock, by step.", info.info.get("seconds")),
         _table("Diagnostics", "What the method reports about itself.", diagnostics),

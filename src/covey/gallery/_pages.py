@@ -166,6 +166,10 @@ class Card:
         URLs of thumbnails of its representatives, the most typical first.
     runners_up : tuple of str
         Other words that came close.
+    name_score : float
+        How well the words fit, in [0, 1]; 0 if nobody scored them.
+    runner_up_scores : tuple of float
+        The same for each of the other words, or empty.
     """
 
     label: int
@@ -177,6 +181,8 @@ class Card:
     cohesion: float
     pictures: tuple[str | None, ...] = ()
     runners_up: tuple[str, ...] = ()
+    name_score: float = 0.0
+    runner_up_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +291,8 @@ def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictur
         cohesion=summary.cohesion,
         pictures=tuple(links.thumbnail(image_id) for image_id in summary.representatives[:n_pictures]),
         runners_up=tuple(readable(word) for word in summary.name.runners_up),
+        name_score=summary.name.score,
+        runner_up_scores=summary.name.runner_up_scores,
     )
 
 

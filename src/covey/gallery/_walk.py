@@ -27,6 +27,7 @@ from covey.gallery._pages import (
     link_clusters,
 )
 from covey.gallery._skipped import SkippedPage, group_skipped, sort_failures
+from covey.gallery._structure import read_structure
 from covey.gallery._urls import cluster_url, folder_url, readable
 from covey.store import read_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
@@ -298,6 +299,7 @@ def _about_page(walk: Walk) -> AboutPage:
         curve=read_curve(selection),
         sweep=read_beta_sweep((walk.info.info.get("diagnostics") or {}).get("beta_sweep")),
         reason=readable(str(selection.get("reason", ""))),
+        structure=read_structure(walk.info.info.get("structure")),
         tables=build_tables(walk.info, walk.ledger),
     )
 

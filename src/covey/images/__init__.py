@@ -8,6 +8,7 @@ from covey.images._augment import Augmentation, View, ViewDraw, preprocess_view
 from covey.images._find import STDIN
 from covey.images._formats import MAX_PIXELS, MIN_SIDE_PX, PICTURE_SUFFIXES
 from covey.images._globs import natural_key
+from covey.images._pack import PackedImages, pack_images
 from covey.images._preprocess import decode_size, preprocess
 from covey.images._read import read_image
 from covey.images._sample import sample_images
@@ -26,6 +27,8 @@ __all__ = [
     "View",
     "ViewDraw",
     "preprocess_view",
+    "pack_images",
+    "PackedImages",
     "write_thumbnail",
     "encode_thumbnail",
     "thumbnail_path",

@@ -26,7 +26,7 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
     image : PIL.Image.Image
         Of mode ``"RGB"``, upright, as `read_image` gives it.
     spec : BackboneSpec
-        Its `input_size`, `crop_fraction` and `interpolation` are used.
+        Its `input_size`, `crop_fraction`, `is_squashed` and `interpolation` are used.
 
     Returns
     -------
@@ -45,7 +45,10 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
     of the shorter side and ``CenterCrop``, its roundings included. Here the filter runs only where it is seen: the crop
     is carried back to a box of the source, and Pillow resamples that box, reading beyond its border where the filter
     reaches over it. That differs from the two steps only in how Pillow rounds between its two passes: by one or two
-    grey levels at most, unless a filter overshoots beyond black or white there.
+    grey levels at most, unless a filter overshoots beyond black or white there. Where the difference of the sizes is
+    odd, the middle lies where torchvision has it, which may be a pixel beside that of Hugging Face's processors.
+
+    With `is_squashed` the picture is resized to what has to be covered whatever its shape is.
 
     Pictures more than six times as large are first averaged over whole blocks of pixels, down to no less than three
     times the target (Pillow's ``reducing_gap``). On 12-megapixel mosaics of photographs this takes a third of the time
@@ -103,7 +106,9 @@ def _source_box(size: tuple[int, int], spec: BackboneSpec) -> tuple[float, float
     """Find the part of a picture of this size (width, height) that the centre crop of the resized picture shows."""
     width, height = size
     covered_width, covered_height = _covered_size(spec)
-    if covered_width * height >= covered_height * width:  # the width is the tighter side
+    if spec.is_squashed:
+        resized = covered_width, covered_height
+    elif covered_width * height >= covered_height * width:  # the width is the tighter side
         resized = covered_width, covered_width * height // width
     else:
         resized = covered_height * width // height, covered_height

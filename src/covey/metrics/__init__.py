@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from covey.metrics._information import adjusted_mutual_info_score, normalized_mutual_info_score
     from covey.metrics._internal import cluster_size_kl, mean_max_probability, silhouette_samples, silhouette_score
     from covey.metrics._pairs import PairQuality, pair_quality
+    from covey.metrics._retrieval import RetrievalScores, retrieval_scores
     from covey.metrics._specs import MetricSpec
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "silhouette_score",
     "PairQuality",
     "pair_quality",
+    "RetrievalScores",
+    "retrieval_scores",
 ]
 
 METRICS = Registry(
@@ -77,6 +80,7 @@ _HOMES = {
     "_information": ("adjusted_mutual_info_score", "normalized_mutual_info_score"),
     "_internal": ("cluster_size_kl", "mean_max_probability", "silhouette_samples", "silhouette_score"),
     "_pairs": ("PairQuality", "pair_quality"),
+    "_retrieval": ("RetrievalScores", "retrieval_scores"),
     "_specs": ("MetricSpec",),
 }
 

@@ -3,8 +3,9 @@
 Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
-from covey.nn.augment import flip_and_shift
+from covey.nn.augment import center_crop, flip_and_shift, jitter_colors, quarter_turns, random_crop, to_grey
 from covey.nn.code_heads import CodeHeads
+from covey.nn.convnets import PictureNet, ResNet18, SmallVGG, SobelFilter, Trunk
 from covey.nn.ema import ClassPrior, update_average
 from covey.nn.heads import StackedHeads
 from covey.nn.linear import LinearHeads
@@ -23,6 +24,16 @@ __all__ = [
     "ClassPrior",
     "update_average",
     "flip_and_shift",
+    "random_crop",
+    "center_crop",
+    "jitter_colors",
+    "quarter_turns",
+    "to_grey",
+    "PictureNet",
+    "ResNet18",
+    "SmallVGG",
+    "SobelFilter",
+    "Trunk",
     "Schedule",
     "learning_rate_schedule",
 ]

@@ -3,12 +3,21 @@
 Start with `covey.objectives.temi`. Everything takes log-probabilities; nothing here keeps state or trains.
 """
 
+from covey.objectives.assignment import assign_one_to_one, assign_to_capacities
 from covey.objectives.coding_length import CodingLength, coding_length, gaussian_code_lengths
 from covey.objectives.coding_rate import cluster_coding_rate, coding_rate, mlc_loss
 from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
 from covey.objectives.scan import scan_loss
 from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
 from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
+from covey.objectives.targets import (
+    MeansKind,
+    draw_components,
+    draw_noise,
+    draw_targets,
+    target_loss,
+    target_means,
+)
 from covey.objectives.temi import distilled_scan_loss, pair_weights, pointwise_mutual_information, temi_loss
 
 __all__ = [
@@ -30,6 +39,14 @@ __all__ = [
     "similarity_scores",
     "sinkhorn_potentials",
     "doubly_stochastic",
+    "assign_one_to_one",
+    "assign_to_capacities",
+    "MeansKind",
+    "target_means",
+    "draw_components",
+    "draw_targets",
+    "draw_noise",
+    "target_loss",
     "entropy",
     "marginal_entropy",
     "conditional_entropy",

@@ -165,21 +165,21 @@ class _ClusterRate(torch.autograd.Function):
         needs_gradient = any(ctx.needs_input_grad)
         rate = Z.new_zeros(())
         Z_gradient, columns = torch.zeros_like(Z), []
+        transposed = Z.T.contiguous()
         for chunk in iter_chunks(membership.shape[1], max(1, _BLOCK_ENTRIES // (n * d))):
-            weights = membership[:, chunk].T.contiguous()  # (groups, n)
-            mass = weights.sum(dim=1)
+            weights = membership[:, chunk]  # (n, groups)
+            mass = weights.sum(dim=0)
             scale = torch.where(mass > 0, gain / mass, 0.0)  # a group without weight has determinant 1
-            factor, log_det = _factorize(Z, weights * scale[:, None])
+            factor, log_det = _factorize(transposed, (weights * scale).T)
             rate += (mass * log_det).sum() / (2 * n)
             if needs_gradient:
-                inverse = torch.cholesky_inverse(factor)  # (groups, d, d)
-                pulled = Z @ inverse  # (groups, n, d)
-                Z_gradient += gain / n * torch.einsum("gn,gnd->nd", weights, pulled)
-                quadratic = (pulled * Z).sum(dim=2)  # z_i' M_j^-1 z_i, (groups, n)
-                from_mass = log_det - scale * (weights * quadratic).sum(dim=1)  # tr_j stands before and in log det
-                columns.append((gain * quadratic + from_mass[:, None]) / (2 * n))
+                pulled = _pull(Z, torch.cholesky_inverse(factor))  # (n, groups, d)
+                Z_gradient += gain / n * torch.bmm(weights[:, None], pulled)[:, 0]
+                quadratic = torch.bmm(pulled, Z[:, :, None])[:, :, 0]  # z_i' M_j^-1 z_i, (n, groups)
+                from_mass = log_det - scale * (weights * quadratic).sum(dim=0)  # tr_j stands before and in log det
+                columns.append((gain * quadratic + from_mass) / (2 * n))
         if needs_gradient:
-            ctx.save_for_backward(Z_gradient, torch.cat(columns).T)
+            ctx.save_for_backward(Z_gradient, torch.cat(columns, dim=1))
         return rate
 
     @staticmethod
@@ -188,9 +188,17 @@ class _ClusterRate(torch.autograd.Function):
         return gradients[0] * Z_gradient, gradients[0] * membership_gradient, None
 
 
-def _factorize(Z: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the Cholesky factors (groups, d, d) of I + Zᵀ diag(w) Z and the log-determinants (groups,)."""
-    gram = (Z.T * weights[:, None, :]) @ Z
+def _pull(Z: Tensor, inverse: Tensor) -> Tensor:
+    """Return M_j^-1 z_i, (n, groups, d), for symmetric inverses (groups, d, d): one product, without a copy of it."""
+    beside = inverse.permute(1, 0, 2).reshape(Z.shape[1], -1)  # (d, groups * d)
+    return (Z @ beside).view(len(Z), *inverse.shape[:2])
+
+
+def _factorize(transposed: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Cholesky factors (groups, d, d) of I + Zᵀ diag(w) Z and the log-determinants (groups,), from Zᵀ."""
+    d, n = transposed.shape
+    weighted = (transposed * weights.contiguous()[:, None]).view(-1, n)  # (groups * d, n)
+    gram = (weighted @ transposed.T).view(-1, d, d)
     gram.diagonal(dim1=1, dim2=2).add_(1.0)
     factor, info = torch.linalg.cholesky_ex(gram)
     log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)

@@ -25,16 +25,28 @@ from covey.pipeline._embed import (
     load_features,
 )
 from covey.pipeline._evidence import choose_n_clusters
+from covey.pipeline._names import NamingReport, try_to_name
+from covey.pipeline._pixels import (
+    IMAGE_SIZE,
+    check_pixel_options,
+    checkpoint_file,
+    describe_pixels,
+    fit_pixels,
+    pack_project,
+    takes_pixels,
+)
 from covey.pipeline._stages import (
     check_engine,
     check_n_clusters,
     check_output,
+    finds_number_itself,
     fit_estimator,
     make_estimator,
     scan_sources,
 )
+from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult
-from covey.store import Ledger, write_evidence, write_skipped, write_tables
+from covey.store import Ledger, Project, write_evidence, write_skipped, write_tables
 from covey.types import Features, Progress
 
 
@@ -57,11 +69,15 @@ class RunResult:
     extract : EmbedReport
         How many features were computed and how many were there already.
     backbones : tuple of str
-        Names of those whose features were clustered.
+        Names of those whose features were clustered; none if the method learnt from pixels.
     n_views : int
         Views of each image that the method got.
     tables : tuple of Path
         The files written for other programs.
+    naming : NamingReport or None
+        What named the clusters; None if nothing did.
+    naming_reason : str
+        Why not, if names were wanted.
     seconds : mapping of str to float
         Wall time of each stage.
     """
@@ -76,6 +92,8 @@ class RunResult:
     n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
+    naming: NamingReport | None = None
+    naming_reason: str = ""
 
 
 def cluster_folder(
@@ -85,14 +103,16 @@ def cluster_folder(
     n_clusters: int | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
-    backbone: str | Sequence[str] = defaults.BACKBONE,
+    backbone: str | Sequence[str] | None = None,
     n_views: int = 0,
     normalize_parts: bool = True,
+    size: int | None = None,
     method: str = defaults.CLUSTERER,
     preset: str | None = None,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
     device: str = "auto",
+    has_names: bool = True,
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -109,14 +129,17 @@ def cluster_folder(
         Number of clusters; chosen by `choose_n_clusters` if not given, whatever the method.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
-    backbone : str or sequence of str, default="efficientnet_lite2.in1k"
-        A registered backbone, or several whose features are joined.
+    backbone : str or sequence of str, optional
+        A registered backbone or the folder of a model, or several whose features are joined;
+        ``"efficientnet_lite2.in1k"`` if not given. None for a method on pixels.
     n_views : int, default=0
         Augmented copies of each picture for a method that compares them, at least 2; 0 for none. They are kept like
         features, and drawn with seed 0 whatever `random_state` is, so that all runs share them.
     normalize_parts : bool, default=True
         Scale the features of each of several backbones to unit length before they are joined, so that each counts the
         same; see `covey.features.concatenate_features`.
+    size : int, optional
+        Height and width in pixels to which pictures are brought for a method on pixels; 32 if not given.
     method : str, default="kmeans"
         A registered clusterer.
     preset : str, optional
@@ -127,6 +150,9 @@ def cluster_folder(
         Seed of everything else that draws.
     device : str, default="auto"
         Where networks run.
+    has_names : bool, default=True
+        Name the clusters with covey's own vocabulary where the backbone can compare pictures with words; see
+        `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
     progress : Progress, optional
@@ -143,43 +169,55 @@ def cluster_folder(
         If the output lies inside a source, is in use by another run, was written by a newer covey, or if there is no
         picture to cluster.
     InvalidValueError
-        If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, or the
-        method takes no views.
+        If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, the
+        method takes no views, or what it takes is not what was asked for.
     """
     check_output(sources, output)
     # What can be wrong with the words is said before a picture is read.
     resolve_device(device)
     make = partial(make_estimator, method, random_state=random_state, device=device, preset=preset, params=params)
-    make(n_clusters or 2)
+    draft = make(n_clusters or 2)
+    finds_number = finds_number_itself(draft, n_clusters)
+    check_pixel_options(draft, size=size, backbone=backbone, n_views=n_views, n_clusters=n_clusters)
     check_views(n_views, method)
     check_engine(extract_options)
-    models = load_backbones(backbone, device=device)
+    is_on_pixels = takes_pixels(draft)
+    models = [] if is_on_pixels else load_backbones(defaults.BACKBONE if backbone is None else backbone, device=device)
     seconds: dict[str, float] = {}
     with ExitStack() as stack:
         with _timed(seconds, "scan"):
             project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
         check_n_clusters(n_clusters, len(project.records()))
-        with _timed(seconds, "embed"):
-            extract = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
-            features = load_features(project, models, n_views=n_views, normalize_parts=normalize_parts)
-        check_n_clusters(n_clusters, len(features.ids))
+        with _timed(seconds, "pack" if is_on_pixels else "embed"):
+            if is_on_pixels:
+                packed, extract = pack_project(project, size or IMAGE_SIZE, progress)
+            else:
+                extract = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
+                features = load_features(project, models, n_views=n_views, normalize_parts=normalize_parts)
+        n_images = extract.n_computed + extract.n_reused
+        check_n_clusters(n_clusters, n_images)
         selection = None
         with _timed(seconds, "choose"):
-            if n_clusters is None:
+            if n_clusters is None and not finds_number:
                 limits = {"k_min": k_min, "k_max": k_max}
                 selection = choose_n_clusters(features.X, random_state=random_state, progress=progress, **limits)
         with _timed(seconds, "cluster"):
-            n_chosen = n_clusters or (selection.n_clusters if selection else 1)
-            estimator = make(n_chosen)
-            fit_estimator(estimator, features, progress)
-        told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
+            estimator = make(n_clusters or (selection.n_clusters if selection else 1))
+            if is_on_pixels:
+                features = fit_pixels(project, packed, estimator, method, progress)
+                told = describe_pixels(features, packed)
+            else:
+                fit_estimator(estimator, features.X, progress, views=features.views)
+                told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
         info = {**told, **describe_run(selection, extract, seconds)}
-        partition = make_partition(features, estimator, method=method, info=info)
+        partition = with_structure(make_partition(features, estimator, method=method, info=info), features)
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
-        tables = [*write_tables(project, partition_id)]
-        if selection is not None:
-            tables.append(write_evidence(project.run_folder(partition_id), selection.to_dict()))
+        checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
+        naming, reason = None, ""
+        if has_names:
+            with _timed(seconds, "name"):
+                naming, reason = try_to_name(project, partition_id, device=device, progress=progress)
         return RunResult(
             project=project.root,
             partition_id=partition_id,
@@ -189,9 +227,19 @@ def cluster_folder(
             extract=extract,
             backbones=tuple(model.spec.name for model in models),
             n_views=n_views,
-            tables=tuple(tables),
+            tables=_write_tables(project, partition_id, selection),
             seconds=seconds,
+            naming=naming,
+            naming_reason=reason,
         )
+
+
+def _write_tables(project: Project, partition_id: int, selection: NClustersResult | None) -> tuple[Path, ...]:
+    """Write what other programs read of a run, and the evidence if its number of clusters was chosen."""
+    tables = write_tables(project, partition_id)
+    if selection is None:
+        return (*tables,)
+    return (*tables, write_evidence(project.run_folder(partition_id), selection.to_dict()))
 
 
 def embed_folder(
@@ -245,7 +293,7 @@ def describe_run(
 def installed_versions() -> Iterator[tuple[str, str]]:
     """Yield the names and versions of what decides the numbers; a package that is not installed is left out."""
     yield "python", platform.python_version()
-    for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch"):
+    for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch", "transformers"):
         with suppress(PackageNotFoundError):
             yield package, version(package)
 

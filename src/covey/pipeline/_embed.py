@@ -46,7 +46,7 @@ def load_backbones(names: str | Sequence[str], *, device: str) -> list[Backbone]
     Parameters
     ----------
     names : str or sequence of str
-        Registered names.
+        Registered names, or folders of models.
     device : str
         Where they run.
 

@@ -11,7 +11,7 @@ from covey.engines import ENGINES
 from covey.errors import InvalidValueError, ProjectError
 from covey.images import scan_images
 from covey.store import Project
-from covey.types import Features, Progress
+from covey.types import Progress
 
 N_REASONS = 3  # unreadable files that an error names
 
@@ -145,30 +145,58 @@ def make_estimator(
     return estimator.set_params(**{**fitting, **(params or {})})
 
 
-def fit_estimator(estimator: Any, features: Features, progress: Progress | None) -> None:
-    """Fit an estimator, with views where there are some, and with progress if its `fit` can tell it.
+def finds_number_itself(estimator: Any, n_clusters: int | None) -> bool:
+    """Say whether a method finds the number of clusters itself.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        Of that method.
+    n_clusters : int or None
+        What was asked for.
+
+    Returns
+    -------
+    finds_number : bool
+        True if it takes no number.
+
+    Raises
+    ------
+    InvalidValueError
+        If it takes none and one was asked for.
+    """
+    finds_number = "n_clusters" not in estimator.get_params()
+    if finds_number and n_clusters is not None:
+        raise InvalidValueError(
+            f"{type(estimator).__name__} finds the number of clusters itself; leave out -k, or use another method."
+        )
+    return finds_number
+
+
+def fit_estimator(estimator: Any, X: Any, progress: Progress | None, **keywords: Any) -> None:
+    """Fit an estimator, with progress if its `fit` can tell it.
 
     Parameters
     ----------
     estimator : ClusterMixin
         Will be fitted.
-    features : Features
-        Of the images; views only if the estimator takes them.
+    X : ndarray
+        Features of the images, or their pixels.
     progress : Progress or None
         Told how far the fit is.
+    **keywords
+        Further ones of its `fit`, views for one; those that are None are left out.
 
     Raises
     ------
     InvalidValueError
         If a parameter's value is not allowed; the estimator's own words say what is.
     """
-    keywords: dict[str, Any] = {}
+    keywords = {name: value for name, value in keywords.items() if value is not None}
     if "progress" in signature(estimator.fit).parameters:
         keywords["progress"] = progress
-    if features.views is not None:
-        keywords["views"] = features.views
     try:
-        estimator.fit(features.X, **keywords)
+        estimator.fit(X, **keywords)
     except (TypeError, ValueError) as error:
         raise InvalidValueError(f"{type(estimator).__name__} could not be fitted: {error}") from error
 

@@ -10,12 +10,16 @@ without one.
         project.lock         who is writing
         features/            `FeatureStore`
         thumbnails/          small pictures by image id
-        runs/<name>/         a partition's tables and probabilities
+        pixels/              pictures of one size, for methods that learn from them (`covey.images.pack_images`)
+        checkpoints/         unfinished trainings (`covey.pipeline.CheckpointFile`)
+        runs/<name>/         a partition's tables, probabilities and representation
         skipped.csv          the paths that were left out
         k.json               the evidence for a number of clusters (`write_evidence`)
 """
 
+from covey.store._atomic import disk_errors, written_whole
 from covey.store._features import FeatureStore
+from covey.store._partitions import write_names
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
 from covey.store._tables import read_evidence, write_evidence, write_skipped, write_tables
@@ -23,6 +27,7 @@ from covey.store._tables import read_evidence, write_evidence, write_skipped, wr
 __all__ = [
     "Project",
     "FeatureStore",
+    "write_names",
     "write_skipped",
     "write_tables",
     "write_evidence",
@@ -33,4 +38,6 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
+    "disk_errors",
+    "written_whole",
 ]

@@ -112,7 +112,13 @@ def m002_partitions(connection: sqlite3.Connection) -> None:
         ) WITHOUT ROWID""")
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_images, m002_partitions)
+def m003_names(connection: sqlite3.Connection) -> None:
+    """Make room for the scores of a cluster's further names, and for what named the clusters of a partition."""
+    connection.execute("ALTER TABLE clusters ADD COLUMN runner_up_scores TEXT NOT NULL DEFAULT '[]'")
+    connection.execute("ALTER TABLE partitions ADD COLUMN naming TEXT NOT NULL DEFAULT '{}'")
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_images, m002_partitions, m003_names)
 """Step i takes a file from schema i to schema i + 1."""
 
 

@@ -1,4 +1,4 @@
-"""What is known of partitions: functions over the tables of migration 2, and the file of probabilities."""
+"""What is known of partitions: functions over their tables, and the files of probabilities and representations."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,22 @@ from safetensors.numpy import save_file
 
 from covey import __version__
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._atomic import written_whole
+from covey.store._atomic import disk_errors, written_whole
 from covey.store._database import readable, transaction, utc_now
 from covey.store._inventory import read_paths, relative_path
 from covey.store._records import Member, PartitionInfo
 from covey.store._shards import DamagedFileError, map_tensor
 from covey.types import NOISE, ClusterName, ClusterSummary, FloatArray, Partition
 
+if TYPE_CHECKING:
+    from covey.store._project import Project
+
 PROBABILITIES = "probabilities.safetensors"
+REPRESENTATION = "representation.safetensors"
+_TENSORS = {PROBABILITIES: "probabilities", REPRESENTATION: "Z"}
 _INFO = """
-    SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version
+    SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version,
+        naming
     FROM partitions"""
 
 
@@ -42,8 +48,9 @@ def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) ->
         raise ValueError(f"The partition has {n} ids, but only {len(set(partition.ids))} distinct ones.")
     if n and not (partition.confidence.min() >= 0 and partition.confidence.max() <= 1 + 1e-5):  # NaN fails too
         raise ValueError("confidence must lie in [0, 1].")
-    if partition.probabilities is not None and (partition.probabilities.ndim != 2 or len(partition.probabilities) != n):
-        raise ValueError(f"probabilities has shape {partition.probabilities.shape}; the partition has {n} ids.")
+    for name, matrix in (("probabilities", partition.probabilities), ("representation", partition.representation)):
+        if matrix is not None and (matrix.ndim != 2 or len(matrix) != n):
+            raise ValueError(f"{name} has shape {matrix.shape}; the partition has {n} ids.")
     labels, counts = np.unique(partition.labels, return_counts=True)
     sizes = dict(zip(labels.tolist(), counts.tolist(), strict=True))
     told = {cluster.label: cluster.size for cluster in clusters}
@@ -63,25 +70,27 @@ def add_partition(
     clusters: Sequence[ClusterSummary],
     name: str | None,
 ) -> int:
-    """Store a checked partition, its clusters and its probabilities, all or nothing; return its id.
+    """Store a checked partition, its clusters and its matrices, all or nothing; return its id.
 
-    The file is in place before the transaction ends: a process killed between the two leaves a file that no row knows,
-    and the next partition of that name clears it away.
+    Files are in place before the transaction ends: a process killed between the two leaves files that no row knows,
+    and the next partition of that name clears them away.
     """
-    written: Path | None = None
+    written: list[Path] = []
     try:
         with transaction(connection):
             partition_id, name = _insert_partition(connection, partition, clusters, name)
             _insert_clusters(connection, partition_id, clusters)
             _insert_assignments(connection, partition_id, partition)
-            path = runs / name / PROBABILITIES
-            path.unlink(missing_ok=True)  # a killed run may have left it; no row has this name
-            if partition.probabilities is not None:
-                _write_probabilities(path, partition.probabilities)
-                written = path
+            matrices = {PROBABILITIES: partition.probabilities, REPRESENTATION: partition.representation}
+            for file, matrix in matrices.items():
+                path = runs / name / file
+                path.unlink(missing_ok=True)  # a killed run may have left it; no row has this name
+                if matrix is not None:
+                    written.append(path)
+                    _write_matrix(path, matrix)
     except BaseException:
-        if written is not None:
-            written.unlink(missing_ok=True)
+        for path in written:
+            path.unlink(missing_ok=True)
         raise
     return partition_id
 
@@ -114,21 +123,59 @@ def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: 
     return Partition(
         ids=tuple(ids[row] for row in order),
         labels=np.array(labels, dtype=np.int64)[order],
-        probabilities=_read_probabilities(connection, info, folder),
+        probabilities=_read_matrix(connection, info, folder / PROBABILITIES),
         confidence=np.array(confidence, dtype=np.float32)[order],
         second_labels=np.array(second_labels, dtype=np.int64)[order],
         fingerprint=info.fingerprint,
         method=info.method,
         params=info.params,
         info=info.info,
+        representation=_read_matrix(connection, info, folder / REPRESENTATION),
     )
+
+
+def write_names(
+    project: "Project", partition_id: int, names: Sequence[ClusterName], *, naming: Mapping[str, Any]
+) -> None:
+    """Give clusters of a partition other words, all of them or none; nothing else of it changes.
+
+    Parameters
+    ----------
+    project : Project
+        Open and locked.
+    partition_id : int
+        Which partition.
+    names : sequence of ClusterName
+        For clusters that it has; clusters without one keep theirs.
+    naming : mapping
+        What made the names, JSON-compatible; takes the place of what was noted before.
+
+    Raises
+    ------
+    ProjectError
+        If the partition or a cluster is unknown, or the disk refuses.
+    ValueError
+        If `naming` is not JSON-compatible.
+    """
+    info, connection = project.partition_info(partition_id), project._connection
+    known = {cluster.label for cluster in read_clusters(connection, info.id)}
+    unknown = [name.label for name in names if name.label not in known]
+    if unknown:
+        raise ProjectError(f"Run {info.name!r} has no cluster {unknown[0]}; it has {len(known)} clusters.")
+    with disk_errors(f"The names of run {info.name!r}"), transaction(connection):
+        connection.execute("UPDATE partitions SET naming = ? WHERE id = ?", (_to_json("naming", naming), info.id))
+        connection.executemany(
+            "UPDATE clusters SET name = ?, name_score = ?, runners_up = ?, runner_up_scores = ? "
+            "WHERE partition = ? AND label = ?",
+            ((*_name_columns(name), info.id, name.label) for name in names),
+        )
 
 
 def read_clusters(connection: sqlite3.Connection, partition_id: int) -> list[ClusterSummary]:
     """Return the clusters by size, largest first."""
     rows = connection.execute(
-        "SELECT label, name, name_score, runners_up, size, mean_confidence, cohesion, nearest_label, representatives, "
-        "borderline FROM clusters WHERE partition = ? ORDER BY size DESC, label",
+        "SELECT label, name, name_score, runners_up, runner_up_scores, size, mean_confidence, cohesion, nearest_label, "
+        "representatives, borderline FROM clusters WHERE partition = ? ORDER BY size DESC, label",
         (partition_id,),
     )
     return [_summary(row) for row in rows]
@@ -183,6 +230,7 @@ def _insert_partition(
         sum(cluster.label != NOISE for cluster in clusters),
         partition.probabilities is not None,
         __version__,
+        "{}",
     )
     connection.execute(f"INSERT INTO partitions VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 (marks alone)
     return last + 1, name
@@ -190,14 +238,14 @@ def _insert_partition(
 
 def _insert_clusters(connection: sqlite3.Connection, partition_id: int, clusters: Iterable[ClusterSummary]) -> None:
     connection.executemany(
-        "INSERT INTO clusters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO clusters (partition, label, name, name_score, runners_up, runner_up_scores, size, "
+        "mean_confidence, "
+        "cohesion, nearest_label, representatives, borderline) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 partition_id,
                 cluster.label,
-                readable(cluster.name.name),
-                cluster.name.score,
-                json.dumps(cluster.name.runners_up),
+                *_name_columns(cluster.name),
                 cluster.size,
                 cluster.mean_confidence,
                 cluster.cohesion,
@@ -237,15 +285,17 @@ def _members(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]], ro
 
 
 def _info(row: Sequence[Any]) -> PartitionInfo:
-    number, name, created_at, method, params, info, *rest = row
-    return PartitionInfo(number, name, created_at, method, json.loads(params), json.loads(info), *rest)
+    number, name, created_at, method, params, info, *rest, naming = row
+    values = [number, name, created_at, method, json.loads(params), json.loads(info), *rest, json.loads(naming)]
+    return PartitionInfo(*values)
 
 
 def _summary(row: Sequence[Any]) -> ClusterSummary:
-    label, name, score, runners_up, size, mean_confidence, cohesion, nearest_label, representatives, borderline = row
+    label, name, score, runners_up, scores, *rest = row
+    size, mean_confidence, cohesion, nearest_label, representatives, borderline = rest
     return ClusterSummary(
         label=label,
-        name=ClusterName(label, name, score, tuple(json.loads(runners_up))),
+        name=ClusterName(label, name, score, tuple(json.loads(runners_up)), tuple(json.loads(scores))),
         size=size,
         mean_confidence=mean_confidence,
         cohesion=cohesion,
@@ -253,6 +303,10 @@ def _summary(row: Sequence[Any]) -> ClusterSummary:
         representatives=tuple(json.loads(representatives)),
         borderline=tuple(json.loads(borderline)),
     )
+
+
+def _name_columns(name: ClusterName) -> tuple[str, float, str, str]:
+    return readable(name.name), name.score, json.dumps(name.runners_up), json.dumps(name.runner_up_scores)
 
 
 def _to_json(name: str, values: Mapping[str, Any]) -> str:
@@ -283,19 +337,23 @@ def _check_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _write_probabilities(path: Path, probabilities: FloatArray) -> None:
+def _write_matrix(path: Path, matrix: FloatArray) -> None:
     with written_whole(path) as temporary:
-        save_file({"probabilities": np.ascontiguousarray(probabilities, dtype=np.float32)}, temporary)
+        save_file({_TENSORS[path.name]: np.ascontiguousarray(matrix, dtype=np.float32)}, temporary)
 
 
-def _read_probabilities(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> FloatArray | None:
-    """Map the probabilities read-only into memory, if the partition has any."""
-    if not connection.execute("SELECT has_probabilities FROM partitions WHERE id = ?", (info.id,)).fetchone()[0]:
+def _read_matrix(connection: sqlite3.Connection, info: PartitionInfo, path: Path) -> FloatArray | None:
+    """Map a matrix of a run read-only into memory, if it has one."""
+    if path.name == PROBABILITIES:
+        query = "SELECT has_probabilities FROM partitions WHERE id = ?"
+        is_there = connection.execute(query, (info.id,)).fetchone()[0]
+    else:
+        is_there = path.exists()
+    if not is_there:
         return None
     try:
-        return map_tensor(folder / PROBABILITIES, "probabilities")
+        return map_tensor(path, _TENSORS[path.name])
     except (FileNotFoundError, DamagedFileError) as error:
         raise ProjectError(
-            f"The probabilities of run {info.name!r} cannot be read from {str(folder / PROBABILITIES)!r}: {error}; "
-            "cluster again."
+            f"The {path.stem} of run {info.name!r} cannot be read from {str(path)!r}: {error}; cluster again."
         ) from error

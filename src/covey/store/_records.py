@@ -1,7 +1,7 @@
 """What the store tells about a project: small frozen records."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,8 @@ class PartitionInfo:
         Number of clusters, `covey.types.NOISE` not counted.
     covey_version : str
         The version of covey that made it.
+    naming : mapping
+        What named its clusters: ``source``, ``is_bridge``, ``vocabulary`` and the rest; empty if nothing did.
     """
 
     id: int
@@ -60,6 +62,7 @@ class PartitionInfo:
     n_images: int
     n_clusters: int
     covey_version: str
+    naming: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[str, ...]:

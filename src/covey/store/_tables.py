@@ -10,10 +10,11 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
     none; ``confidence`` lies in [0, 1].
 ``runs/<name>/clusters.json``
     ``format`` = ``covey-clusters``, ``version`` = 1, ``covey_version``, ``created_at``, ``run``, ``method``,
-    ``params``, ``info``, ``fingerprint``, ``n_images``, ``n_clusters``, ``image_root``, and ``clusters``: a list,
-    largest first, of ``id``, ``name``, ``candidates`` (list of ``name`` and ``score``, best first; the score is null
-    where the namer gave none), ``size``, ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none),
-    ``representatives`` and ``borderline`` (paths).
+    ``params``, ``info``, ``naming`` (what named the clusters; empty if nothing did), ``fingerprint``, ``n_images``,
+    ``n_clusters``, ``image_root``, and ``clusters``: a list, largest first, of ``id``, ``name``, ``candidates`` (list
+    of ``name`` and ``score``, best first; the score is null where the namer gave none), ``size``,
+    ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none), ``representatives`` and ``borderline``
+    (paths).
 ``runs/<name>/k.json``, ``k.json``
     The evidence of a run that chose its number of clusters, and that of the project: ``format`` = ``covey-k``,
     ``version`` = 1, ``covey_version``, and what `covey.selection.NClustersResult.to_dict` gives.
@@ -24,6 +25,7 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,7 @@ def _describe(project: Project, partition_id: int, paths: Mapping[str, Sequence[
         "method": info.method,
         "params": info.params,
         "info": info.info,
+        "naming": info.naming,
         "fingerprint": info.fingerprint,
         "n_images": info.n_images,
         "n_clusters": info.n_clusters,
@@ -227,5 +230,9 @@ def _name(cluster: ClusterSummary) -> str:
 
 
 def _candidates(cluster: ClusterSummary) -> list[dict[str, Any]]:
-    others = [{"name": name, "score": None} for name in cluster.name.runners_up]
+    runners_up, scores = cluster.name.runners_up, cluster.name.runner_up_scores
+    others = [
+        {"name": name, "score": None if score is None else round(score, 6)}
+        for name, score in zip_longest(runners_up, scores[: len(runners_up)])
+    ]
     return [{"name": _name(cluster), "score": round(cluster.name.score, 6)}, *others]

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from covey.backbones._rounding import _round_keeping_sums
+from covey.backbones._efficientnet._rounding import _round_keeping_sums
 
 
 def test_rounded_filters_are_bfloat16_and_keep_their_sums(rng: np.random.Generator) -> None:

@@ -34,6 +34,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, Any]]:
         return self
 
     monkeypatch.setattr(SCP, "fit", fit)
+    monkeypatch.setattr(SCP, "transform", lambda self, X: X[:, :2])
     return calls
 
 

@@ -197,7 +197,7 @@ def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("step", ["_insert_clusters", "_insert_assignments", "save_file", "_write_probabilities"])
+@pytest.mark.parametrize("step", ["_insert_clusters", "_insert_assignments", "save_file", "_write_matrix"])
 def test_a_full_disk_leaves_nothing_of_the_new_and_all_of_the_old(
     filled: Project, ids: list[str], make_partition: Make, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -259,7 +259,7 @@ def test_an_interrupt_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_partitions, "_write_probabilities", interrupt)
+    monkeypatch.setattr(_partitions, "_write_matrix", interrupt)
     with pytest.raises(KeyboardInterrupt):
         filled.add_partition(*make_partition(ids))
     assert filled.partitions() == []
@@ -295,9 +295,7 @@ project.add_partition(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-@pytest.mark.parametrize(
-    "step", ["_insert_partition", "_insert_clusters", "_insert_assignments", "_write_probabilities"]
-)
+@pytest.mark.parametrize("step", ["_insert_partition", "_insert_clusters", "_insert_assignments", "_write_matrix"])
 def test_a_killed_process_leaves_the_earlier_partitions(
     project: Project, make_partition: Make, scan: Callable[..., None], run_python: Callable[..., object], step: str
 ) -> None:

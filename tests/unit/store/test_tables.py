@@ -103,6 +103,7 @@ def test_clusters_tell_where_they_come_from(filled: Project, make_partition: Mak
         "method": "kmeans",
         "params": {"n_clusters": 3, "spherical": True},
         "info": {"why": "größer", "curve": [1.0, None]},
+        "naming": {},
         "fingerprint": "f00d",
         "n_images": 12,
         "n_clusters": 3,

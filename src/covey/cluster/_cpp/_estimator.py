@@ -13,10 +13,11 @@ from torch import Tensor
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
 from covey.cluster._checks import check_n_clusters, fit_features, predict_features
 from covey.cluster._cpp._checks import check_cpp_parameters
+from covey.cluster._cpp._code_clusterer import CodeClusterer
 from covey.cluster._cpp._presets import PRESETS
-from covey.cluster._cpp._spectral import CodeClusterer, Spectrum, memberships
 from covey.cluster._cpp._training import RateReduction, RateSettings, make_optimizer
 from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._spectral import Spectrum, memberships
 from covey.cluster._training import (
     collect_predictions,
     iter_batches,
@@ -49,7 +50,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Sinkhorn's scalings of rows and columns, odd; 1 is a softmax of rows.
     eps_squared : float, default=0.1
         Squared distortion ε² of the coding rates.
-    membership_penalty : float, default=0.0
+    membership_penalty : float, default=0.1
         Weight of the membership's squared norm, which makes it more even. The authors' code has it, at 0.025; the
         paper does not mention it.
     n_columns : int or None, default=64
@@ -130,6 +131,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
     """
 
     presets: ClassVar = PRESETS
+    """What `transform` gives may be drawn as features are."""
     _if_collapsed: ClassVar = "Ask for fewer clusters (relabel), lower gamma, or train longer (n_steps)."
 
     _head: CodeClusterer
@@ -144,7 +146,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         gamma: float = 0.15,
         n_half_steps: int = 5,
         eps_squared: float = 0.1,
-        membership_penalty: float = 0.0,
+        membership_penalty: float = 0.1,
         n_columns: int | None = 64,
         n_landmarks: int = 1024,
         standardize: bool = True,

@@ -79,7 +79,9 @@ def spectral_partition(affinity: Any, n_clusters: int, *, n_init: int, seed: int
     affinity = _without_diagonal(affinity)
     degrees = np.asarray(affinity.sum(axis=1)).ravel()
     if not degrees.any():
-        raise ConvergenceError("The affinity has no edge, so there is nothing to partition: see the method's advice.")
+        raise ConvergenceError(
+            "The affinity has no edge, so nothing can be partitioned: all rows are zero, or no row is tied to another."
+        )
     parts, n_components = _largest_parts(affinity, degrees, n_clusters)
     eigenvalues, vectors = _smallest_eigenvectors(affinity, degrees, parts, n_clusters, seed)
     inside = np.sort(np.concatenate(parts))

@@ -4,19 +4,16 @@ import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from covey._arrays import draw_seed, l2_normalize
-from covey.cluster._checks import predict_features
+from covey._arrays import draw_seed
 from covey.cluster._spectral._eigenvectors import spectral_partition
-from covey.cluster._spectral._vote import unify_equal_rows, vote_of_nearest
-from covey.cluster._with_presets import WithPresets
+from covey.cluster._votes import VotingClusterer
 from covey.errors import ConvergenceError
-from covey.types import NOISE, FloatArray, IntArray
+from covey.types import NOISE, FloatArray
 
 
-class GraphClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GraphClusterer(VotingClusterer):
     """Base of the estimators that partition a sparse affinity.
 
     A subclass makes the affinity in its `fit` and ends it with `_answer`; in `_if_apart` it says what ties a graph
@@ -25,39 +22,9 @@ class GraphClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[
 
     _if_apart: ClassVar[str]
 
-    _rows: FloatArray
-    labels_: IntArray
     n_clusters: int
     n_init: int
-    n_votes: int
-    device: str
     random_state: Any
-
-    def predict(self, X: Any) -> IntArray:
-        """Label rows by the vote of the training rows nearest by cosine.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), dtype int64
-            In [0, n_clusters); for the training rows the same as `labels_`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return self._vote(l2_normalize(predict_features(self, X)), self._rows, self.labels_)
-
-    def _vote(self, queries: FloatArray, rows: FloatArray, labels: IntArray) -> IntArray:
-        n_votes = min(self.n_votes, len(rows))
-        return vote_of_nearest(queries, rows, labels, n_votes=n_votes, device=self.device)
 
     def _answer(self, rows: FloatArray, affinity: Any, **facts: Any) -> Self:
         """Partition the affinity of unit rows (n, d), keep the labels, and warn if the graph falls apart.
@@ -77,9 +44,7 @@ class GraphClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[
             is_outside = labels == NOISE
             if n_outside := int(is_outside.sum()):
                 labels[is_outside] = self._vote(rows[is_outside], rows[~is_outside], labels[~is_outside])
-            labels = unify_equal_rows(rows, labels)
-        self._rows = rows
-        self.labels_ = labels
+        self._keep(rows, labels)
         self.eigenvalues_ = eigenvalues
         self.diagnostics_ = {
             **facts,
@@ -91,6 +56,13 @@ class GraphClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[
             warnings.warn(
                 f"The graph falls into {n_components} parts, more than n_clusters={self.n_clusters}: the largest are "
                 f"the clusters, and {n_outside} rows outside got that of the nearest rows. {self._if_apart}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif (n_found := len(np.unique(self.labels_))) < self.n_clusters:
+            warnings.warn(
+                f"{n_found} clusters were found, fewer than n_clusters={self.n_clusters}: X has equal rows, which get "
+                f"one label, or eigenvectors that do not tell more apart. Ask for at most {n_found}.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -12,8 +12,11 @@ from torch import Tensor
 
 from covey._arrays import iter_chunks
 from covey.cluster._subspace._codes import Codes, block_height
+from covey.cluster._subspace._strongest import Atoms, Strongest
 
 _MAX_ROUNDS = 40
+_N_COMPARED = 8  # rows for the largest correlation, where products are rounded
+_N_OUTSIDE = 32  # rows from outside the candidates that may join in a round
 _MAX_ITERATIONS = 12
 """Of a small problem in a round: whoever needs more goes on in the next, with better candidates."""
 _GREEDY_UPDATES = 8
@@ -43,7 +46,23 @@ class _Open(NamedTuple):
         return type(self)(*(part[rows] for part in self))
 
 
-def elastic_net(X: Tensor, *, gamma: float, tau: float, tol: float, n_candidates: int) -> Codes:
+class _Checked(NamedTuple):
+    """What the conditions say of codes (r,): of their m candidates, and of the w strongest rows outside."""
+
+    block: _Open
+    pull: Tensor  # (r, m), |<residual, x_j>| / lam
+    outside: Tensor  # (r, w)
+    outside_pull: Tensor  # (r, w)
+    violation: Tensor  # (r,), relative to tau, over all rows
+
+    def of(self, rows: Tensor) -> Self:
+        """Keep some of the rows, by a mask."""
+        return type(self)(self.block.of(rows), *(part[rows] for part in self[1:]))
+
+
+def elastic_net(
+    X: Tensor, *, gamma: float, tau: float, tol: float, n_candidates: int, precision: str = "auto"
+) -> Codes:
     """Write each row by other rows with the smallest elastic-net objective.
 
     Parameters
@@ -58,12 +77,14 @@ def elastic_net(X: Tensor, *, gamma: float, tau: float, tol: float, n_candidates
         Largest violation of the optimality conditions, relative to `tau`.
     n_candidates : int
         How many of the most correlated rows are tried first.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the products with all rows. What a rounded product leaves open is decided in float32 in any case.
 
     Returns
     -------
     codes : Codes
-        Coefficients; the residuals are the largest violations over *all* rows, relative to `tau`. One above `tol`
-        belongs to a row that float32 or 40 rounds could not bring there.
+        Coefficients; the residuals bound the violations over *all* rows, relative to `tau`. One above `tol` belongs to
+        a row that float32 or 40 rounds could not bring there.
 
     Notes
     -----
@@ -74,18 +95,19 @@ def elastic_net(X: Tensor, *, gamma: float, tau: float, tol: float, n_candidates
     Two products (block, d) x (d, n) at the least, O(n² d) time in all; memory O(n n_candidates) for the open codes and
     O(block x n) for a block, which is chosen to stay within a fixed workspace.
     """
-    net, n_wanted = _Net(gamma, tau, tol), min(n_candidates, len(X) - 1)
-    rows = torch.arange(len(X), device=X.device)
-    open_ = _join([_start(X, rows[chunk], net, n_wanted) for chunk in _iter_blocks(X, len(X), n_wanted)])
+    net, n_first = _Net(gamma, tau, tol), min(n_candidates, len(X) - 1)
+    rows, atoms = torch.arange(len(X), device=X.device), Atoms.prepare(X, precision=precision)
+    open_ = _join([_start(atoms, rows[chunk], net, n_first) for chunk in _iter_blocks(X, len(X), n_first)])
     closed: list[tuple[Tensor, Codes]] = []
     for round_ in range(_MAX_ROUNDS):
-        n_wanted = min(len(X) - 1, max(n_candidates, 3 * int((open_.c != 0).sum(dim=1).max())))
+        checked = [_solve_and_check(atoms, open_.of(c), net) for c in _iter_blocks(X, *open_.indices.shape)]
+        n_wanted = 2 * max(int((part.block.c != 0).sum(dim=1).max()) for part in checked) + _N_OUTSIDE
         still_open = []
-        for chunk in _iter_blocks(X, len(open_.rows), n_wanted):
-            block, pull, violation = _solve_and_check(X, open_.of(chunk), net)
-            is_done = (violation <= tol) | (round_ + 1 == _MAX_ROUNDS)
-            closed.append((block.rows[is_done], Codes(block.indices, block.c, violation).of(is_done)))
-            still_open.append(_next_candidates(block.of(~is_done), pull[~is_done], n_wanted))
+        for part in checked:
+            is_done = (part.violation <= tol) | (round_ + 1 == _MAX_ROUNDS)
+            done = part.block.of(is_done)
+            closed.append((done.rows, Codes(done.indices, done.c, part.violation[is_done])))
+            still_open.append(_next_candidates(part.of(~is_done), n_wanted))
         open_ = _join(still_open)
         if not len(open_.rows):
             break
@@ -102,34 +124,64 @@ def _join(blocks: list[_Open]) -> _Open:
     return _Open(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
 
-def _start(X: Tensor, rows: Tensor, net: _Net, n_candidates: int) -> _Open:
+def _start(atoms: Atoms, rows: Tensor, net: _Net, n_candidates: int) -> _Open:
     """Begin with codes of zero; the candidates are the rows that correlate most with each."""
-    correlations = (X[rows] @ X.T).scatter_(1, rows[:, None], 0)
-    largest = correlations.abs().amax(dim=1)
+    own = atoms.rows[rows]
+    near = atoms.strongest(own, rows[:, None], n_candidates)
+    largest = near.sizes[:, 0]
+    if bool(near.margin.any()):
+        n_compared = min(_N_COMPARED, n_candidates)
+        largest = atoms.correlate(own, near.indices[:, :n_compared]).abs().amax(dim=1)
+        is_open = largest < near.sizes[:, n_compared - 1] + near.margin
+        if is_open.any():
+            largest[is_open] = atoms.strongest(own[is_open], rows[is_open, None], 1, exact=True).sizes[:, 0]
     weight = torch.where(largest > 0, net.gamma * net.tau / largest, 0)
-    nothing = X.new_zeros(len(rows), 0)
-    return _next_candidates(_Open(rows, weight, nothing.long(), nothing), correlations, n_candidates)
+    return _Open(rows, weight, near.indices, torch.zeros_like(near.sizes))
 
 
-def _solve_and_check(X: Tensor, block: _Open, net: _Net) -> tuple[_Open, Tensor, Tensor]:
-    """Improve the codes of a block among its candidates; also return <r, x_j> / lam for all j, and the violations."""
-    own, atoms = X[block.rows], X[block.indices]
-    gram = (atoms @ atoms.mT).mul_(block.weight[:, None, None])
-    target = (atoms @ own[..., None])[..., 0] * block.weight[:, None]
-    c = _solve_small(gram, target, block.c, net)
-    residual = own - (c[:, None] @ atoms)[:, 0]
-    pull = (residual @ X.T).mul_(block.weight[:, None]).scatter_(1, block.rows[:, None], 0)
-    inside = _violations(pull.gather(1, block.indices), c, net.tau).amax(dim=1)
-    outside = pull.abs().scatter_(1, block.indices, 0).amax(dim=1) - net.tau
-    return block._replace(c=c), pull, torch.maximum(inside, outside).clamp(min=0) / net.tau
+def _solve_and_check(atoms: Atoms, block: _Open, net: _Net) -> _Checked:
+    """Improve the codes of a block among its candidates, and look for the rows outside that pull most."""
+    own, inside = atoms.rows[block.rows], atoms.take(block.indices)
+    gram = (inside @ inside.mT).mul_(block.weight[:, None, None])
+    target = (inside @ own[..., None])[..., 0] * block.weight[:, None]
+    block = block._replace(c=_solve_small(gram, target, block.c, net))
+    residual = own - (block.c[:, None] @ inside)[:, 0]
+    pull = (inside @ residual[..., None])[..., 0] * block.weight[:, None]
+    violation = _violations(pull, block.c, net.tau).amax(dim=1).clamp(min=0) / net.tau
+    outside = _strongest_outside(atoms, block, residual, net.tau * (1 + net.tol))
+    if outside.indices.shape[1]:
+        strongest = torch.maximum(outside.sizes[:, 0], outside.ceiling) * block.weight
+        violation = torch.maximum(violation, strongest / net.tau - 1)
+    return _Checked(block, pull.abs(), outside.indices, outside.sizes * block.weight[:, None], violation)
 
 
-def _next_candidates(block: _Open, pull: Tensor, n_candidates: int) -> _Open:
-    """Keep the used rows of each code as candidates, and add those with the largest |<r, x_j>|."""
-    everywhere = torch.zeros_like(pull).scatter_(1, block.indices, block.c)
-    urgency = pull.abs().masked_fill_(everywhere != 0, torch.inf).scatter_(1, block.rows[:, None], -1)
-    indices = torch.topk(urgency, n_candidates, dim=1).indices
-    return block._replace(indices=indices, c=everywhere.gather(1, indices))
+def _strongest_outside(atoms: Atoms, block: _Open, residual: Tensor, limit: float) -> Strongest:
+    """Find the rows outside the candidates with the largest |<r, x_j>|, exact wherever that decides about the limit."""
+    excluded = torch.cat([block.rows[:, None], block.indices], dim=1)
+    n_wanted = min(_N_OUTSIDE, len(atoms.rows) - excluded.shape[1])
+    if not n_wanted:
+        return Strongest(block.indices[:, :0], residual[:, :0], block.weight)
+    found = atoms.strongest(residual, excluded, n_wanted)
+    if not bool(found.margin.any()):
+        return found
+    ceiling = found.ceiling
+    sizes, order = atoms.correlate(residual, found.indices).abs().sort(dim=1, descending=True)
+    indices = found.indices.gather(1, order)
+    is_open = (sizes[:, 0] * block.weight <= limit) & (ceiling * block.weight > limit)
+    if is_open.any():
+        exact = atoms.strongest(residual[is_open], excluded[is_open], n_wanted, exact=True)
+        indices[is_open], sizes[is_open], ceiling[is_open] = exact.indices, exact.sizes, exact.ceiling
+    return Strongest(indices, sizes, ceiling - sizes[:, -1])
+
+
+def _next_candidates(part: _Checked, n_candidates: int) -> _Open:
+    """Keep the used rows of each code as candidates, and add those that pull most."""
+    block = part.block
+    indices = torch.cat([block.indices, part.outside], dim=1)
+    c = torch.cat([block.c, torch.zeros_like(part.outside_pull)], dim=1)
+    urgency = torch.cat([part.pull, part.outside_pull], dim=1).masked_fill_(c != 0, torch.inf)
+    kept = urgency.topk(min(n_candidates, indices.shape[1]), dim=1).indices
+    return block._replace(indices=indices.gather(1, kept), c=c.gather(1, kept))
 
 
 def _violations(pull: Tensor, c: Tensor, tau: float) -> Tensor:

@@ -30,7 +30,7 @@ class EnSC(GraphClusterer):
         How codes become a graph: the coefficients themselves, or the three rows with the most similar codes.
     tol : float, default=1e-3
         Largest violation of the optimality conditions, relative to `tau`.
-    n_candidates : int, default=100
+    n_candidates : int, default=50
         How many of the most correlated rows are tried first. Decides the time, not the result.
     n_init : int, default=10
         Restarts of k-means on the eigenvectors.
@@ -95,7 +95,7 @@ class EnSC(GraphClusterer):
         tau: float = 0.9,
         affinity: AffinityKind = "symmetric",
         tol: float = 1e-3,
-        n_candidates: int = 100,
+        n_candidates: int = 50,
         n_init: int = 10,
         n_votes: int = 10,
         device: str = "auto",

@@ -29,7 +29,7 @@ class TURTLE(HeadClusterer):
         Weight γ of the entropy of the mean labels. Larger makes clusters more even.
     n_inner_steps : int, default=10
         Steps M that the classifiers learn between two steps of the labelling.
-    keep_classifiers : bool, default=True
+    keep_classifiers : bool, default=False
         Whether the classifiers go on from where they are (warm start), or begin anew for each step of the labelling.
     inner_learning_rate : float, default=1e-2
         Of the classifiers.
@@ -103,7 +103,7 @@ class TURTLE(HeadClusterer):
         spaces: Sequence[int] | None = None,
         entropy_weight: float = 10.0,
         n_inner_steps: int = 10,
-        keep_classifiers: bool = True,
+        keep_classifiers: bool = False,
         inner_learning_rate: float = 1e-2,
         learning_rate: float = 1e-2,
         standardize: bool = True,

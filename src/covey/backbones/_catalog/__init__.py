@@ -1,0 +1,1 @@
+"""The catalogue: one row a backbone, everything that changes its numbers."""

@@ -1,0 +1,12 @@
+"""Backbones that the library transformers builds, from folders and files on this machine.
+
+Start reading at `_architectures`, which is data; `_backbone` is the loader. The library is imported when a model is
+loaded, is only ever given folders, and so has nothing to look up on another machine.
+"""
+
+from covey.backbones._transformers._architectures import ARCHITECTURES, Architecture
+from covey.backbones._transformers._backbone import load_transformers
+from covey.backbones._transformers._folder import read_spec
+from covey.backbones._transformers._modules import build_module
+
+__all__ = ["ARCHITECTURES", "Architecture", "build_module", "load_transformers", "read_spec"]

@@ -1,0 +1,241 @@
+"""Names for the clusters of a run, from its features and a vocabulary, or from captions."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from covey.errors import CoveyError, ImageReadError, InvalidValueError
+from covey.images import read_image
+from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
+from covey.pipeline._words import find_text_space
+from covey.store import Project, write_names
+from covey.text import Vocabulary, default_vocabulary, vocabulary_from
+from covey.types import ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
+
+N_CAPTIONED = 30
+"""Images of a cluster that a captioner is asked about."""
+
+MAX_VOTERS, FEWEST_VOTERS, TOTAL_VOTERS = 2000, 50, 100_000
+"""Images of a cluster that vote at most, at least (if there are as many), and about how many in all."""
+
+_STAGE = "name"
+_N_STEPS = 3
+_CAPTION_PX = 512
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NamingReport:
+    """What named the clusters of a run, and how many.
+
+    Attributes
+    ----------
+    source : str
+        What spoke, for a person.
+    is_bridge : bool
+        Whether two models that never met were joined, which is weaker than CLIP.
+    vocabulary : str
+        Where the words come from.
+    n_words, n_duplicates : int
+        Words of the vocabulary, and lines that repeated one.
+    templates : tuple of str
+        The prompts that words were put into; none if captions were read.
+    threshold : float
+        The score below which a cluster got no name.
+    n_named, n_unnamed : int
+        Clusters with a name, and without one.
+    """
+
+    source: str
+    is_bridge: bool
+    vocabulary: str
+    n_words: int
+    n_duplicates: int
+    templates: tuple[str, ...]
+    threshold: float
+    n_named: int
+    n_unnamed: int
+
+
+def name_partition(
+    project: Project,
+    partition_id: int,
+    *,
+    vocabulary: Vocabulary | None = None,
+    templates: Sequence[str] = (),
+    threshold: float = DEFAULT_THRESHOLD,
+    n_runners_up: int = 4,
+    captioner: Captioner | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> NamingReport:
+    """Name the clusters of a run and write the names into its project; who is in which cluster does not change.
+
+    Parameters
+    ----------
+    project : Project
+        Open and locked.
+    partition_id : int
+        Which run.
+    vocabulary : Vocabulary, optional
+        The words to choose from; covey's own list if not given.
+    templates : sequence of str, optional
+        Prompts with ``{}`` for the word, averaged; that of the space if there are none. Not with a captioner.
+    threshold : float, default=0.01
+        In [0, 1]; a cluster whose best word scores less keeps its number.
+    n_runners_up : int, default=4
+        Further words to keep.
+    captioner : Captioner, optional
+        Describes pictures; names are then the words of the vocabulary in what it says of 30 pictures of each cluster.
+    device : str, default="auto"
+        Where networks run.
+    progress : Progress, optional
+        Told after each step.
+
+    Returns
+    -------
+    report : NamingReport
+        What spoke.
+
+    Raises
+    ------
+    InvalidValueError
+        If the threshold or a template is not allowed, or nothing can compare the run's pictures with words.
+    ProjectError
+        If the run or its features are unknown.
+    """
+    if not 0 <= threshold <= 1:
+        raise InvalidValueError(f"The threshold is {threshold}; it must lie in [0, 1].")
+    if templates and captioner is not None:
+        raise InvalidValueError("A captioner writes its own sentences; leave out the templates.")
+    words = vocabulary or default_vocabulary()
+    info, partition = project.partition_info(partition_id), project.partition(partition_id)
+    tell = progress or _silent
+    if captioner is not None:
+        rows, captions = _caption_members(project, partition, captioner, tell)
+        names = name_from_captions(
+            captions, partition.labels[rows], words.words, threshold=threshold, n_runners_up=n_runners_up
+        )
+        source, is_bridge = f"captions of {type(captioner).__name__}", False
+    else:
+        space, X = find_text_space(project, info, partition.ids, device=device)
+        tell(_STAGE, 0, _N_STEPS)
+        templates = tuple(templates) or (space.template,)
+        word_vectors = space.place_words(words.words, templates)
+        tell(_STAGE, 1, _N_STEPS)
+        rows = sample_rows(partition.labels, _images_a_cluster(info.n_clusters))
+        names = name_clusters(
+            space.place_images(X[rows]),
+            partition.labels[rows],
+            words.words,
+            word_vectors,
+            temperature=space.temperature,
+            threshold=threshold,
+            n_runners_up=n_runners_up,
+        )
+        source, is_bridge = space.source, space.is_bridge
+    n_named = sum(bool(name.name) for name in names)
+    report = NamingReport(
+        source=source,
+        is_bridge=is_bridge,
+        vocabulary=words.source,
+        n_words=len(words),
+        n_duplicates=words.n_duplicates,
+        templates=tuple(templates),
+        threshold=threshold,
+        n_named=n_named,
+        n_unnamed=len(names) - n_named,
+    )
+    write_names(project, info.id, [_or_number(name) for name in names], naming=asdict(report))
+    tell(_STAGE, _N_STEPS, _N_STEPS)
+    return report
+
+
+def try_to_name(
+    project: Project, partition_id: int, *, device: str = "auto", progress: Progress | None = None
+) -> tuple[NamingReport | None, str]:
+    """Name the clusters of a run if that is possible; whatever goes wrong, the run goes on.
+
+    Parameters
+    ----------
+    project, partition_id, device, progress
+        As for `name_partition`.
+
+    Returns
+    -------
+    report : NamingReport or None
+        None if the clusters have no names.
+    reason : str
+        Why not, for a person; empty if they have.
+    """
+    try:
+        return name_partition(project, partition_id, device=device, progress=progress), ""
+    except CoveyError as error:
+        return None, str(error)
+    except Exception as error:  # names are an extra: hours of clustering must not be lost for them
+        _logger.warning("The clusters could not be named.", exc_info=True)
+        return None, f"naming failed ({type(error).__name__}: {error})"
+
+
+def folder_vocabulary(project: Project) -> Vocabulary:
+    """Return the names of the folders in which a project's pictures lie.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+
+    Returns
+    -------
+    vocabulary : Vocabulary
+        In natural order of the paths; underscores and hyphens are read as spaces.
+
+    Raises
+    ------
+    InvalidValueError
+        If no picture lies in a folder below the common one.
+    """
+    paths = (path for paths in project.paths().values() for path in paths)
+    names = (PurePosixPath(path).parent.name.replace("_", " ").replace("-", " ") for path in paths)
+    return vocabulary_from(dict.fromkeys(name for name in names if name), source="the names of the folders")
+
+
+def _caption_members(
+    project: Project, partition: Partition, captioner: Captioner, tell: Progress
+) -> tuple[IntArray, list[str]]:
+    """Caption some pictures of each cluster, spread over its members; return their rows and what was said."""
+    rows = sample_rows(partition.labels, N_CAPTIONED)
+    captions = []
+    for place, row in enumerate(rows):
+        pixels = _read_pixels(project, partition.ids[row])
+        captions.append(captioner.caption([pixels])[0] if pixels is not None else "")
+        tell(_STAGE, place + 1, len(rows))
+    return rows, captions
+
+
+def _read_pixels(project: Project, image_id: str) -> ByteArray | None:
+    """Return a picture, its longer side at most 512 pixels; None if it is gone or damaged since."""
+    try:
+        image = read_image(project.path_of(image_id), min_size=(_CAPTION_PX, _CAPTION_PX))
+    except ImageReadError as error:
+        _logger.warning("No caption for %s: %s", image_id, error)
+        return None
+    image.thumbnail((_CAPTION_PX, _CAPTION_PX))
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _images_a_cluster(n_clusters: int) -> int:
+    """Return how many images of a cluster vote, so that with many clusters their vectors still fit into memory."""
+    return min(MAX_VOTERS, max(FEWEST_VOTERS, TOTAL_VOTERS // max(n_clusters, 1)))
+
+
+def _or_number(name: ClusterName) -> ClusterName:
+    """Call a cluster without a name by its number."""
+    return name if name.name else name._replace(name=f"Cluster {name.label}")
+
+
+def _silent(stage: str, n_done: int, n_total: int | None) -> None:
+    """Tell nobody."""

@@ -1,0 +1,196 @@
+"""Methods that learn from pixels: packing the project's pictures, training, and the features of the trained network."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from sklearn.utils import get_tags
+
+from covey import __version__
+from covey.engines import n_threads
+from covey.errors import InvalidValueError, ProjectError
+from covey.images import PackedImages, pack_images
+from covey.pipeline._checkpoints import CheckpointFile
+from covey.pipeline._embed import EmbedReport
+from covey.pipeline._stages import fit_estimator
+from covey.store import Project, disk_errors
+from covey.types import Features, Progress
+
+IMAGE_SIZE = 32
+SMALLEST_SIZE = 8
+
+
+def takes_pixels(estimator: Any) -> bool:
+    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        It says so by scikit-learn's tag ``input_tags.three_d_array``.
+
+    Returns
+    -------
+    takes_pixels : bool
+        False for a method on features.
+    """
+    return bool(get_tags(estimator).input_tags.three_d_array)
+
+
+def check_pixel_options(
+    estimator: Any, *, size: int | None, backbone: Any, n_views: int, n_clusters: int | None
+) -> None:
+    """Refuse options that have no effect on a method of this kind.
+
+    Parameters
+    ----------
+    estimator : ClusterMixin
+        Of the method, not fitted.
+    size : int or None
+        Side of the packed pictures in pixels, if it was asked for.
+    backbone : str, sequence of str or None
+        Backbones that were asked for.
+    n_views : int
+        Views that were asked for.
+    n_clusters : int or None
+        Number of clusters, if it was asked for.
+
+    Raises
+    ------
+    InvalidValueError
+        With what to leave out or to add.
+    """
+    name = type(estimator).__name__
+    if not takes_pixels(estimator):
+        if size is not None:
+            raise InvalidValueError(f"A size of {size} pixels was asked for, but {name} takes features: leave it out.")
+        return
+    if size is not None and size < SMALLEST_SIZE:
+        raise InvalidValueError(f"size is {size}; pictures must keep at least {SMALLEST_SIZE} pixels.")
+    if backbone is not None or n_views:
+        raise InvalidValueError(
+            f"{name} learns from pixels, without a backbone and views of its features: leave those options out."
+        )
+    if n_clusters is None:
+        raise InvalidValueError(
+            f"{name} learns from pixels, in which clusters cannot be counted: say how many with -k. A run of another "
+            "method with -k auto suggests a number."
+        )
+
+
+def pack_project(project: Project, size: int, progress: Progress | None = None) -> tuple[PackedImages, EmbedReport]:
+    """Bring the pictures of a project to one size, in one file of the project.
+
+    Parameters
+    ----------
+    project : Project
+        Open, locked and scanned.
+    size : int
+        Height and width in pixels.
+    progress : Progress, optional
+        Told now and then.
+
+    Returns
+    -------
+    packed : PackedImages
+        Those that could be decoded; the others are failures of the project from then on.
+    report : EmbedReport
+        How many were decoded, how many were packed already, and the failures.
+
+    Raises
+    ------
+    ProjectError
+        If there is none, or the disk refuses.
+    """
+    with disk_errors("The packed pictures"):
+        packed = pack_images(
+            project.records(),
+            project.root / "pixels" / f"size-{size}.safetensors",
+            size=size,
+            n_workers=n_threads(),
+            thumbnails=project.thumbnails,
+            progress=progress,
+        )
+    project.record_failures(packed.failures)
+    if not packed.ids:
+        raise ProjectError(f"None of the {len(packed.failures)} pictures could be decoded; skipped.csv says why.")
+    return packed, EmbedReport(len(packed.ids) - packed.n_reused, packed.n_reused, packed.failures)
+
+
+def fit_pixels(
+    project: Project, packed: PackedImages, estimator: Any, method: str, progress: Progress | None = None
+) -> Features:
+    """Fit an estimator on packed pictures, going on where a killed run was, and keep the features it learnt.
+
+    Parameters
+    ----------
+    project : Project
+        Open and locked.
+    packed : PackedImages
+        From `pack_project`.
+    estimator : ClusterMixin
+        Will be fitted; its `transform` gives features.
+    method : str
+        Its registered name.
+    progress : Progress, optional
+        Told how far the fit is.
+
+    Returns
+    -------
+    features : Features
+        Of its own network: from these, confidence and cohesion are computed. The project keeps them.
+    """
+    fingerprint = _fingerprint(packed, method, estimator.get_params(deep=False))
+    keywords: dict[str, Any] = {}
+    if {"resume", "checkpoint"} <= signature(estimator.fit).parameters.keys():
+        file = checkpoint_file(project, fingerprint)
+        keywords = {"resume": file.read(), "checkpoint": file.write}
+    fit_estimator(estimator, packed.pixels, progress, **keywords)
+    store = project.features
+    if not store.shard_ids(fingerprint) >= set(packed.ids):
+        store.write_shard(fingerprint, store.next_index(fingerprint), packed.ids, estimator.transform(packed.pixels))
+    return store.load(fingerprint, packed.ids)
+
+
+def checkpoint_file(project: Project, fingerprint: str) -> CheckpointFile:
+    """Tell where an unfinished training is kept.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+    fingerprint : str
+        Of the features that the training will give.
+
+    Returns
+    -------
+    file : CheckpointFile
+        It need not exist.
+    """
+    return CheckpointFile(project.root / "checkpoints" / f"{fingerprint}.safetensors")
+
+
+def describe_pixels(features: Features, packed: PackedImages) -> dict[str, Any]:
+    """Gather what a project keeps about a training on pixels, JSON-compatible.
+
+    Parameters
+    ----------
+    features : Features
+        What the network makes of the pictures.
+    packed : PackedImages
+        The pictures.
+
+    Returns
+    -------
+    facts : dict
+        ``pixels``, width x height, and ``n_features``.
+    """
+    height, width = packed.pixels.shape[1:3]
+    return {"pixels": f"{width} x {height}", "n_features": features.X.shape[1]}
+
+
+def _fingerprint(packed: PackedImages, method: str, params: Mapping[str, Any]) -> str:
+    """Name the features of one training by all that changes them: pictures, size, parameters, version."""
+    facts = json.dumps([__version__, packed.ids, packed.pixels.shape, method, params], sort_keys=True, default=str)
+    return f"{method}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"

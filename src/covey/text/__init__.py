@@ -1,0 +1,49 @@
+"""Words: the vocabulary that clusters are named from, and the models that place texts among pictures.
+
+Start reading at `TextSpace`, in which pictures and texts can be compared. A backbone with a text tower is one
+(`tower_space`); for one without, `bridge_space` joins the classifier that comes with its weights with a sentence
+embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe pictures. Nothing heavy is
+imported before it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from covey.text._vocabulary import Vocabulary, default_vocabulary, read_vocabulary, vocabulary_from
+
+if TYPE_CHECKING:
+    from covey.text._bridge import ClassifierBridge, bridge_space, can_bridge
+    from covey.text._captions import CallableCaptioner, CommandCaptioner
+    from covey.text._minilm import MiniLM, load_text_embedder
+    from covey.text._space import TextSpace, tower_space
+
+__all__ = [
+    "CallableCaptioner",
+    "ClassifierBridge",
+    "CommandCaptioner",
+    "MiniLM",
+    "TextSpace",
+    "Vocabulary",
+    "bridge_space",
+    "can_bridge",
+    "default_vocabulary",
+    "load_text_embedder",
+    "read_vocabulary",
+    "tower_space",
+    "vocabulary_from",
+]
+
+_HOMES = {
+    "_bridge": ("ClassifierBridge", "bridge_space", "can_bridge"),
+    "_captions": ("CallableCaptioner", "CommandCaptioner"),
+    "_minilm": ("MiniLM", "load_text_embedder"),
+    "_space": ("TextSpace", "tower_space"),
+}
+
+
+def __getattr__(name: str) -> Any:
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"covey.text.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
