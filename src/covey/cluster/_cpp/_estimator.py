@@ -52,7 +52,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Squared distortion ε² of the coding rates.
     membership_penalty : float, default=0.1
         Weight of the membership's squared norm, which makes it more even. The authors' code has it, at 0.025; the
-        paper does not mention it.
+        paper does not mention it. Ours was chosen without labels.
     n_columns : int or None, default=64
         Columns of the membership, drawn anew, from which a step estimates R^c without bias; None takes all.
     n_landmarks : int, default=1024
@@ -112,7 +112,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
 
     Departs from the paper: rates have the factor 1/2 of the authors' code; the membership is of absolute cosines, as
     there; spectral clustering is of all rows through landmarks, not of a batch of the training; the defaults are a
-    smaller network, Adam and a sample of columns. `from_preset` has the published settings.
+    smaller network, Adam, a sample of columns and the penalty. `from_preset` has the published settings.
 
     References
     ----------
