@@ -56,6 +56,9 @@ def test_from_pixels_to_a_gallery(picture_folder: Path, project: Path) -> None:
     assert "16 x 16" in run("info", project).output
     about = (project / "gallery" / "about.html").read_text(encoding="utf-8")
     assert "16 x 16" in about
+    found = run("search", project, "--cluster", 0, "--json")
+    assert found.exit_code == 0, found.output
+    assert "neither named nor searched by words" in run("name", project).output
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -214,7 +214,7 @@ def cluster_folder(
         partition_id = project.add_partition(partition, clusters)
         checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
         naming, reason = None, ""
-        if has_names:
+        if has_names and not is_on_pixels:  # what a network learns from pixels knows no words
             with _timed(seconds, "name"):
                 naming, reason = try_to_name(project, partition_id, backbones=models, device=device, progress=progress)
         return RunResult(

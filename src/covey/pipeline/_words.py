@@ -27,12 +27,13 @@ def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
     Raises
     ------
     InvalidValueError
-        If the run did not record its backbones.
+        If the run's features are of no backbone.
     """
-    fingerprints = [re.sub(r"^l2\((.*)\)$", r"\1", part) for part in info.fingerprint.split("+")]
+    fingerprints = _fingerprints(info)
     if len(info.backbones) != len(fingerprints):
         raise InvalidValueError(
-            f"Run {info.name!r} does not say which backbone made its features; cluster again to search or name it."
+            f"The features of run {info.name!r} are of the network that it trained, not of a backbone: it can be searched "
+            "by its clusters and by pictures of the project, but neither named nor searched by words or other pictures."
         )
     return list(zip(info.backbones, fingerprints, strict=True))
 
@@ -59,8 +60,13 @@ def load_run_features(project: Project, info: PartitionInfo, ids: Sequence[str])
     ProjectError
         If features are missing.
     """
-    parts = [project.features.load(fingerprint, ids) for _, fingerprint in run_parts(info)]
+    parts = [project.features.load(fingerprint, ids) for fingerprint in _fingerprints(info)]
     return concatenate_features(parts, normalize=is_scaled(info)).X
+
+
+def _fingerprints(info: PartitionInfo) -> list[str]:
+    """Return the fingerprints of the feature sets that a run joined."""
+    return [re.sub(r"^l2\((.*)\)$", r"\1", part) for part in info.fingerprint.split("+")]
 
 
 def is_scaled(info: PartitionInfo) -> bool:
