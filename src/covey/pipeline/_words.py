@@ -32,8 +32,9 @@ def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
     fingerprints = _fingerprints(info)
     if len(info.backbones) != len(fingerprints):
         raise InvalidValueError(
-            f"The features of run {info.name!r} are of the network that it trained, not of a backbone: it can be searched "
-            "by its clusters and by pictures of the project, but neither named nor searched by words or other pictures."
+            f"The features of run {info.name!r} are of the network that it trained, not of a backbone: it can be "
+            "searched by its clusters and by pictures of the project, but neither named nor searched by words or other "
+            "pictures."
         )
     return list(zip(info.backbones, fingerprints, strict=True))
 
