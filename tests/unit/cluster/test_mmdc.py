@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
@@ -288,8 +289,13 @@ def test_presets_fit_the_signature(name):
 
 @pytest.mark.slow
 def test_the_digits_are_found():
-    """scikit-learn's 1,797 digits with the paper's settings for MNIST and half of its channels."""
+    """scikit-learn's 1,797 digits with the paper's settings for MNIST and half of its channels.
+
+    As in benchmarks/mmdc.py, where three seeds gave 0.894, 0.954 and 0.932, and k-means on pixels 0.80; 60 passes
+    are too few.
+    """
     digits = load_digits()
-    X = np.kron(digits.images, np.ones((1, 4, 4))) * (255 / 16)  # to 32 x 32
-    mmdc = MMDC.from_preset("paper-mnist", n_clusters=10, width=16, n_epochs=60, random_state=0)
-    assert clustering_accuracy(digits.target, fit_quietly(mmdc, X).labels_) >= 0.75
+    small = [Image.fromarray(np.rint(picture * (255 / 16)).astype(np.uint8)) for picture in digits.images]
+    X = np.stack([np.asarray(picture.resize((28, 28), Image.Resampling.BICUBIC)) for picture in small])
+    mmdc = MMDC.from_preset("paper-mnist", n_clusters=10, width=16, n_epochs=100, random_state=0)
+    assert clustering_accuracy(digits.target, fit_quietly(mmdc, X).labels_) >= 0.82
