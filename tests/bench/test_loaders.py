@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covey.bench._experiment import RowsSpec
 from covey.bench.datasets import VARIANTS, Dataset, Split, make_variant
 from covey.bench.datasets._cifar import SUPERCLASSES, load_batch, load_cifar10, load_cifar20
 from covey.bench.datasets._files import load_stl10, read_idx
 from covey.bench.datasets._folders import load_image_folder
+from covey.bench.runner._prepare import prepare_rows
 from covey.errors import DatasetError, InvalidValueError, UnknownNameError
 
 
@@ -162,3 +164,9 @@ def test_a_variant_has_the_same_rows_again(variant: str) -> None:
 def test_an_unknown_variant_is_named() -> None:
     with pytest.raises(UnknownNameError, match="long-tail-10"):
         make_variant(balanced(), "long-tail")
+
+
+def test_a_set_that_comes_with_a_package_needs_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_BENCHMARK_CACHE", str(tmp_path / "cache"))
+    facts = prepare_rows(RowsSpec("digits"), tmp_path / "nowhere")
+    assert (facts["n_fit"], facts["n_score"], facts["n_classes"]) == (1438, 359, 10)

@@ -90,7 +90,8 @@ class DatasetSpec:
     name : str
         What experiments call it.
     place : str
-        File or folder below the data folder where it lies unless an experiment says otherwise.
+        File or folder below the data folder where it lies unless an experiment says otherwise; empty if it comes with a
+        package.
     loader : callable
         Takes the path of that place and returns a `Dataset`; raises `DatasetError` where it is not as described.
     n_images : int or None

@@ -137,7 +137,7 @@ UMAP_USPS = _table("umap-usps", "umap-usps.safetensors", 9_298, 10, "MIT (BGU-CS
 UMAP_MNIST = _table("umap-mnist", "umap-mnist.safetensors", 70_000, 10, "MIT (BGU-CS-VIL/DeepDPM)")
 DIGITS = DatasetSpec(
     "digits",
-    ".",
+    "",
     _shared.load_digits,
     1_797,
     10,

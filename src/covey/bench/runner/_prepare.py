@@ -65,7 +65,7 @@ def prepare_rows(rows: RowsSpec, data: Path) -> dict[str, Any]:
     """
     spec = DATASETS[rows.dataset]
     place = find(spec, data, Path(rows.path) if rows.path else None)
-    if not place.exists():
+    if spec.place and not place.exists():
         raise DatasetError(f"{rows.dataset} was not found at {place}. Expected: {spec.layout}.")
     dataset = make_variant(spec.loader(place), rows.variant)
     fingerprints = [load_backbone(name).fingerprint for name in rows.features if name != PIXELS]
