@@ -288,6 +288,7 @@ def test_presets_fit_the_signature(name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_digits_are_found():
     """scikit-learn's 1,797 digits with the paper's settings for MNIST and half of its channels.
 
