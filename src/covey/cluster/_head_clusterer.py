@@ -4,21 +4,20 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import Tensor, nn
 
 from covey._torch import to_numpy
-from covey.cluster._checks import predict_features
+from covey.cluster._probabilities import PredictsProbabilities
 from covey.cluster._training import collect_predictions, iter_outputs, warn_if_collapsed
 from covey.cluster._with_presets import WithPresets
 from covey.nn import FeatureScaling
-from covey.types import FloatArray, IntArray
+from covey.types import FloatArray
 
 RowScaling = FeatureScaling | Callable[[Tensor], Tensor]
 
 
-class HeadClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class HeadClusterer(WithPresets, PredictsProbabilities, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators that train a head on resident features.
 
     A subclass trains in its `fit` and ends it with `_answer`; it names its published settings in `presets` and, in
@@ -31,50 +30,6 @@ class HeadClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[m
     _head: nn.Module
     n_clusters: int
     device: str
-
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Give the probabilities of each cluster.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_clusters), dtype float32
-            Rows sum to 1. Computed in float64, so a row's answer does not depend on the rows beside it.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
-
-    def predict(self, X: Any) -> IntArray:
-        """Label rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), dtype int64
-            In [0, n_clusters); for the training rows the same as `labels_`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
 
     def _answer(self, X: FloatArray, scale: RowScaling, head: nn.Module, **facts: Any) -> None:
         """Keep the trained head, label the training rows (n, d), and warn of empty clusters.

@@ -17,11 +17,11 @@ from covey.cluster._checks import (
     check_n_clusters,
     check_real,
     fit_features,
-    predict_features,
 )
 from covey.cluster._classical._reduction import principal_components
+from covey.cluster._probabilities import PredictsProbabilities
 from covey.cluster._training import collect_predictions, warn_if_collapsed
-from covey.types import FloatArray, IntArray
+from covey.types import FloatArray
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
@@ -29,7 +29,7 @@ _CHUNK_ROWS = 4096
 _THEIR_WORDS = {"diagonal": "diag"}
 
 
-class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GaussianMixture(PredictsProbabilities, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Cluster features by a mixture of normal distributions.
 
     Parameters
@@ -172,50 +172,6 @@ class GaussianMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
             )
         warn_if_collapsed(diagnostics, self.n_clusters, advice=self._if_collapsed)
         return self
-
-    def predict(self, X: Any) -> IntArray:
-        """Find the most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), dtype int64
-            In [0, n_clusters); for the training rows the same as `labels_`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
-
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Give the probabilities of each component.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features from the same backbone.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_clusters), dtype float32
-            Rows sum to 1. Computed in float64.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If the width differs from the training rows'.
-        """
-        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
 
     def _check_parameters(self) -> None:
         check_choices(self.get_params(), {"covariance": ("full", "tied", "diagonal", "spherical")})
