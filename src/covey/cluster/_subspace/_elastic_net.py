@@ -19,8 +19,8 @@ _N_COMPARED = 8  # rows for the largest correlation, where products are rounded
 _N_OUTSIDE = 32  # rows from outside the candidates that may join in a round
 _MAX_ITERATIONS = 12
 """Of a small problem in a round: whoever needs more goes on in the next, with better candidates."""
-_GREEDY_UPDATES = 8
-_NEWTON_STEPS = 2
+_GREEDY_UPDATES = 24
+"""Of one coordinate each, before a Newton step, at the least; with more candidates than twice as many, half of them."""
 _INNER = 0.5  # of the tolerance, for the small problems
 _RIDGE = 1e-5  # of the curvature, where the others give none
 
@@ -192,15 +192,13 @@ def _violations(pull: Tensor, c: Tensor, tau: float) -> Tensor:
 def _solve_small(gram: Tensor, target: Tensor, c: Tensor, net: _Net) -> Tensor:
     """Minimise tau |c|_1 + (1 - tau)/2 |c|² + c gram c / 2 - target c for each code, gram (b, m, m).
 
-    Greedy coordinate descent finds the signs, and Newton steps among what is used go to the optimum for these signs.
+    Greedy coordinate descent finds the signs, and a Newton step among what is used goes to the optimum for these signs.
     Neither ever raises the objective.
     """
     c = c.clone()
     places = torch.arange(len(c), device=c.device)
     for _ in range(_MAX_ITERATIONS):
-        part = _greedy_descent(gram, target, c[places], net.tau)
-        for _ in range(_NEWTON_STEPS):
-            part = _newton_step(gram, target, part, net.tau)
+        part = _newton_step(gram, target, _greedy_descent(gram, target, c[places], net.tau), net.tau)
         c[places] = part
         pull = target - (gram @ part[..., None])[..., 0]
         is_open = _violations(pull, part, net.tau).amax(dim=1) > _INNER * net.tol * net.tau
@@ -217,7 +215,7 @@ def _greedy_descent(gram: Tensor, target: Tensor, c: Tensor, tau: float) -> Tens
     diagonal = gram.diagonal(dim1=1, dim2=2)
     own = torch.arange(len(c), device=c.device)
     c = c.clone()
-    for _ in range(_GREEDY_UPDATES):
+    for _ in range(max(_GREEDY_UPDATES, c.shape[1] // 2)):
         j = _violations(pull, c, tau).argmax(dim=1)
         old, curvature = c[own, j], diagonal[own, j]
         new = torch.nn.functional.softshrink(pull[own, j] + curvature * old, tau)
