@@ -104,9 +104,9 @@ def test_the_first_seed_of_everything_comes_first(go: Go, stub: Path) -> None:
 
 
 def test_a_failure_is_a_line_and_not_the_end(go: Go, tmp_path: Path) -> None:
-    report = go([7, 8, 9, 10])
+    report = go([6, 7, 8, 9])
     status = {line["seed"]: line["status"] for line in lines(tmp_path) if line["method"]["name"] == "kmeans"}
-    assert status == {7: "failed", 8: "failed", 9: "timeout", 10: "ok"}
+    assert status == {6: "ok", 7: "failed", 8: "failed", 9: "timeout"}
     errors = {line["seed"]: line.get("error", "") for line in lines(tmp_path)}
     assert errors[7] == "ValueError: seven is not allowed"
     assert "signal 9" in errors[8]
@@ -119,6 +119,16 @@ def test_what_failed_is_tried_again_only_when_asked(go: Go, tmp_path: Path) -> N
     assert go([7, 0]).n_done == 0
     assert go([7, 0], retry_failed=True).n_done == 2
     assert len(lines(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_after_a_timeout_the_same_is_not_tried_again(go: Go, tmp_path: Path, n_jobs: int) -> None:
+    report = go([9, 10, 11], sets=["digits", "umap-usps"], n_jobs=n_jobs)
+    assert {line["seed"] for line in lines(tmp_path)} == {9}
+    assert (report.n_done, report.n_skipped) == (4, 8)
+    again = go([9, 10], sets=["digits"])  # in another run neither
+    assert (again.n_done, again.n_reused, again.n_skipped) == (0, 2, 2)
+    assert go([10], sets=["digits"], retry_failed=True).n_done == 2
 
 
 def test_a_set_that_is_not_here_is_left_out(go: Go, tmp_path: Path) -> None:

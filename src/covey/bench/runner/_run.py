@@ -46,6 +46,11 @@ class Job:
     seed: int
     facts: Mapping[str, Any]
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Return what it shares with its other seeds: a hash of the settings, and the rows that are fitted."""
+        return digest_of(settings_of(self.experiment.rows, self.experiment.method)), self.fit
+
 
 @dataclass(slots=True)
 class RunReport:
@@ -55,6 +60,8 @@ class RunReport:
     ----------
     n_done, n_reused : int
         Seeds that ran now, and that were there before.
+    n_skipped : int
+        Seeds that were not tried, because another seed of the same ran out of time.
     failures : list of str
         One line for each seed that failed now.
     missing : dict of str to str
@@ -65,6 +72,7 @@ class RunReport:
 
     n_done: int = 0
     n_reused: int = 0
+    n_skipped: int = 0
     failures: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     wall_s: float = 0.0
@@ -119,11 +127,13 @@ def run_experiments(
         experiments = [experiment for file in files for experiment in file.experiments]
         ready = _prepare_all(experiments, output, data, report, announce)
         jobs = list(_jobs(experiments, ready))
-        finished = finished_keys(ledger.read(), retry_failed=retry_failed)
+        lines = ledger.read()
+        finished = finished_keys(lines, retry_failed=retry_failed)
+        too_slow = set() if retry_failed else {(ln["settings"], ln["fit"]) for ln in lines if ln["status"] == TIMEOUT}
         waiting = [job for job in jobs if job.key not in finished]
         report.n_reused = len(jobs) - len(waiting)
         run_id = uuid.uuid4().hex[:12]
-        for job, result in _run_all(waiting, output, n_jobs):
+        for job, result in _run_all(waiting, output, n_jobs, too_slow):
             line = _line(job, result, run_id, n_jobs)
             ledger.append(line)
             report.n_done += 1
@@ -131,6 +141,7 @@ def run_experiments(
                 report.failures.append(f"{job.experiment.title}, seed {job.seed}: {line['error']}")
             if told is not None:
                 told(line)
+        report.n_skipped = len(waiting) - report.n_done
     report.wall_s = time.perf_counter() - start
     return report
 
@@ -187,13 +198,20 @@ def _seeds(experiment: Experiment) -> tuple[int, ...]:
     return experiment.seeds if is_seeded(experiment.method) else experiment.seeds[:1]
 
 
-def _run_all(jobs: Sequence[Job], output: Path, n_jobs: int) -> Iterator[tuple[Job, WorkerResult]]:
-    """Run jobs, `n_jobs` at once, and yield each with its result as it ends; whatever happens, none is left running."""
+def _run_all(
+    jobs: Sequence[Job], output: Path, n_jobs: int, too_slow: set[tuple[str, str]]
+) -> Iterator[tuple[Job, WorkerResult]]:
+    """Run jobs, `n_jobs` at once, and yield each with its result as it ends; whatever happens, none is left running.
+
+    Of what is `too_slow`, or proves to be by running out of time, no other seed is begun.
+    """
     waiting, running = list(reversed(jobs)), dict[str, tuple[Job, Worker]]()
     try:
         while waiting or running:
             while waiting and len(running) < n_jobs:
                 job = waiting.pop()
+                if job.kind in too_slow:
+                    continue
                 worker = Worker.start(
                     job.key, _task(job), output, timeout_s=job.experiment.timeout_s, n_threads=n_threads_each(n_jobs)
                 )
@@ -203,6 +221,8 @@ def _run_all(jobs: Sequence[Job], output: Path, n_jobs: int) -> Iterator[tuple[J
                     del running[key]
                     with worker:
                         result = worker.wait()
+                    if result.is_timeout:
+                        too_slow.add(job.kind)
                     yield job, result
             time.sleep(_PATIENCE_S)
     finally:

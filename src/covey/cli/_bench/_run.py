@@ -28,13 +28,16 @@ _OUTPUT = Path("bench-results")
     show_default=True,
     help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
 )
-@click.option("--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
 def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> None:
     """Run what FILES ask for and is not finished yet.
 
     FILES are TOML files, or names of those that come with covey; see: covey bench list. Each finished seed is one line
     of results.jsonl in the output folder. Run the same command again after an interruption: it goes on where it was.
+    Where a seed runs out of time, the further seeds of the same method on the same rows are not tried.
     """
     from covey.bench import find_file, read_experiments, run_experiments
 
@@ -47,7 +50,7 @@ def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> Non
     for failure in report.failures:
         click.echo(f"failed {failure}", err=True)
     click.echo(
-        f"done={report.n_done} already={report.n_reused} failed={len(report.failures)} "
+        f"done={report.n_done} already={report.n_reused} failed={len(report.failures)} skipped={report.n_skipped} "
         f"sets_missing={len(report.missing)} seconds={report.wall_s:.0f}"
     )
 
