@@ -12,6 +12,8 @@ import pytest
 
 from covey.bench import ExperimentFile, Ledger
 from covey.bench.report import build_tables, write_report
+from covey.bench.report._overview import Overview, build_overviews
+from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._plots import HEIGHT, WIDTH, Point, plot_cost, plot_published
 from covey.bench.report._text import to_csv, to_markdown
 from covey.errors import DatasetError
@@ -40,6 +42,8 @@ why = "They had more rows."
 set = "digits"
 method = "temi"
 """
+
+SHORT = ("scp", "agglomerative")
 
 
 @pytest.fixture
@@ -146,6 +150,75 @@ def test_an_oracle_has_a_table_of_its_own(write_file: Write, make_line: Any) -> 
     (best,) = [row for row in oracle.rows if row.kind == "method"]
     assert best.title == "temi, beta=0.8 (temi: best of beta, 3 tried, chosen by labels)"
     assert [row.kind for row in oracle.rows] == ["floor", "floor", "method"]
+
+
+@pytest.fixture
+def overviews(write_file: Write, make_line: Callable[..., dict[str, Any]]) -> list[Overview]:
+    """Two sets under one protocol; on the second TEMI falls below k-means, SCP has one seed, agglomerative none."""
+    file = write_file(
+        """
+        references = ["random", "kmeans", "linear-probe"]
+        [defaults]
+        seeds = 3
+        protocols = ["inductive"]
+        [[matrix]]
+        sets = ["digits", "moco50"]
+        methods = ["temi", "scp", "agglomerative"]
+        """
+    )
+    right = {
+        "digits": {"random": 0.0, "kmeans": 0.5, "temi": 0.8, "scp": 0.7, "agglomerative": 0.6, "linear-probe": 1.0},
+        "moco50": {"random": 0.0, "kmeans": 0.6, "temi": 0.3, "scp": 0.8, "linear-probe": 1.0},
+    }
+    lines = [
+        make_line(experiment, seed, right[experiment.rows.dataset][experiment.method.name])
+        for experiment in file.experiments
+        for seed in (experiment.seeds[:1] if experiment.method.name in ("scp", "agglomerative") else experiment.seeds)
+        if experiment.method.name in right[experiment.rows.dataset]
+        and experiment.method.changes.get("spherical") is not False
+    ]
+    return build_overviews(build_tables([file], lines))
+
+
+def test_an_overview_lays_the_sets_side_by_side(overviews: list[Overview]) -> None:
+    accuracy, ami = overviews
+    assert accuracy.title == "ACC, inductive, settings fixed across data sets"
+    assert ami.title.startswith("AMI, inductive")
+    assert accuracy.places == (("digits", "as they come"), ("moco50", "as they come"))
+    assert [row.kind for row in accuracy.rows] == ["floor"] * 3 + ["method"] * 3 + ["ceiling"]
+    rows = {row.title: row for row in accuracy.rows}
+    assert [cell.is_best for cell in rows["temi"].cells] == [True, False]
+    assert [cell.is_best for cell in rows["scp"].cells] == [False, True]
+    assert not any(cell.is_best for cell in rows["linear-probe"].cells)
+
+
+def test_ranks_need_a_result_on_every_set(overviews: list[Overview]) -> None:
+    ranks = {row.title: row.rank for row in overviews[0].rows}
+    assert ranks["scp"] == 1.5  # second of four, first of three
+    assert ranks["temi"] == 2.0
+    assert ranks["kmeans"] == 3.0
+    assert ranks["agglomerative"] is ranks["random"] is ranks["linear-probe"] is None
+
+
+def test_an_overview_counts_sets_won_and_lost_in_every_seed(overviews: list[Overview]) -> None:
+    rows = {row.title: row for row in overviews[0].rows}
+    assert rows["temi"].against == "1 above, 1 below, of 2"
+    assert rows["scp"].against == "2 above, 0 below, of 2"
+    assert rows["agglomerative"].against == "1 above, 0 below, of 1"
+    assert rows["kmeans"].against == "—"
+
+
+def test_an_overview_says_where_seeds_are_missing(overviews: list[Overview]) -> None:
+    text = overview_markdown(overviews[0])
+    scp, agglomerative = (next(row for row in text.splitlines() if f"| {name} |" in row) for name in SHORT)
+    assert scp.count("(1 of 3 seeds)") == 2
+    assert "seeds)" not in agglomerative  # it draws nothing: one is all
+    assert agglomerative.count("—") == 2
+
+
+def test_one_set_has_no_overview(results: Any) -> None:
+    file, lines = results
+    assert build_overviews(build_tables([file], lines)) == []
 
 
 def test_csv_has_every_number(results: Any) -> None:

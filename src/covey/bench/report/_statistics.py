@@ -45,8 +45,8 @@ class Comparison:
     ----------
     mean, std : float
         Of the differences, first minus second.
-    n_better, n : int
-        Seeds in which the first is better, and all that both have.
+    n_better, n_worse, n : int
+        Seeds in which the first is better, in which the second is, and all that both have.
     p : float
         How often differences at least as large would arise if their signs were drawn by a coin: exact, two-sided. With
         n seeds it cannot fall below 2^(1 - n).
@@ -55,6 +55,7 @@ class Comparison:
     mean: float
     std: float
     n_better: int
+    n_worse: int
     n: int
     p: float
 
@@ -88,6 +89,7 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparis
         summary.mean,
         summary.std,
         int((differences > 0).sum()),
+        int((differences < 0).sum()),
         len(seeds),
         float((sums >= observed - 1e-12).mean()),
     )

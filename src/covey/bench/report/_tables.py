@@ -237,7 +237,9 @@ def _arranged(rows: list[Row]) -> list[Row]:
     rows = [*(row for row in rows if not row.experiment.group), *_best_of_groups(rows)]
     baseline = next((row.by_seed for row in rows if row.experiment.method.title == _BASELINE), {})
     compared = [
-        replace(row, against=compare(row.by_seed, baseline)) if row.kind == "method" and row.title != _BASELINE else row
+        replace(row, against=compare(row.by_seed, baseline))
+        if row.kind != "ceiling" and row.title != _BASELINE
+        else row
         for row in rows
     ]
     return sorted(compared, key=lambda row: (_KINDS.index(row.kind), row.scores["acc"].mean if row.scores else -1.0))

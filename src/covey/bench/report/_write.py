@@ -11,6 +11,8 @@ from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
 from covey.bench._read import read_experiments
 from covey.bench.report import _text
+from covey.bench.report._overview import build_overviews, rank_words
+from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._papers import collect_claims, published_points, write_paper
 from covey.bench.report._plots import plot_cost, plot_published
 from covey.bench.report._tables import Table, build_tables
@@ -71,6 +73,9 @@ def _markdown(files: Sequence[ExperimentFile], everything: Sequence[Table], line
     tables = [table for table in everything if table.is_begun]
     parts = [f"# {_title(files)}", *(file.note for file in files if file.note)]
     parts += [READING, *machine_words(lines), *_missing_words(everything)]
+    overviews = build_overviews(tables)
+    if overviews:
+        parts += ["## All sets", OVERVIEW_READING, *map(overview_markdown, overviews)]
     for place in dict.fromkeys((table.dataset, table.features) for table in tables):
         parts.append(f"## {place[0]}, {place[1]}")
         parts += [_text.to_markdown(table) for table in tables if (table.dataset, table.features) == place]
@@ -98,6 +103,12 @@ READING = (
     "process also pays for starting the libraries, which shows where k-means takes less than a second. Peak MiB is "
     "that of the whole process, libraries included, in brackets what the fit added. The p of the comparison is exact "
     "(random signs), and cannot fall below 1/16 with five seeds."
+)
+OVERVIEW_READING = (
+    "Bold is the best mean of a column, ceilings apart; it need not differ from the next by more than the spread. The "
+    "mean rank counts methods and floors with a result on every set, by their means, and is a summary of these sets "
+    "alone. Against k-means: on how many sets the accuracy of every seed lies above that of spherical k-means with the "
+    "same seed, and on how many below."
 )
 
 
@@ -135,6 +146,9 @@ def _page(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: S
             places=list(dict.fromkeys((table.dataset, table.features) for table in tables)),
             tables=tables,
             plots={table.anchor: plot_cost(table) for table in tables},
+            overviews=build_overviews(tables),
+            overview_reading=OVERVIEW_READING,
+            rank_words=rank_words,
             published=plot_published(published_points(claims)),
             protocols=[PROTOCOLS[name] for name in PROTOCOLS if any(t.protocol.name == name for t in tables)],
             text=_text,
