@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from covey.bench import PROTOCOLS, ExperimentFile, find_file, packaged_experiments, read_experiments
+from covey.bench import (
+    PROTOCOLS,
+    ExperimentFile,
+    find_file,
+    narrow_files,
+    packaged_experiments,
+    read_experiments,
+)
 from covey.bench._references import CEILINGS, FLOORS
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError
@@ -168,3 +175,32 @@ def test_each_paper_has_its_own_protocol() -> None:
     assert PROTOCOLS["cpp"].part == "train-batches"
     assert PROTOCOLS["mmdc"].fit == "all"
     assert next(iter(PROTOCOLS)) == "inductive"
+
+
+@pytest.fixture
+def two_by_two(write_file: Write) -> ExperimentFile:
+    return write_file(
+        """
+        references = []
+        [[matrix]]
+        sets = ["digits", "moco50"]
+        methods = ["temi", { method = "scp", preset = "paper-cifar10" }]
+        seeds = [3, 4, 5]
+        """
+    )
+
+
+def test_a_part_of_a_file_can_be_asked_for(two_by_two: ExperimentFile) -> None:
+    (part,) = narrow_files([two_by_two], only=["digits / *", "* / scp:*"], n_seeds=2)
+    assert [e.title for e in part.experiments] == [
+        "digits / temi",
+        "digits / scp:paper-cifar10",
+        "moco50 / scp:paper-cifar10",
+    ]
+    assert {e.seeds for e in part.experiments} == {(3, 4)}
+    assert narrow_files([two_by_two]) == [two_by_two]
+
+
+def test_a_pattern_that_matches_nothing_is_refused(two_by_two: ExperimentFile) -> None:
+    with pytest.raises(InvalidValueError, match=r"No experiment matches 'tem'\. There are: digits / temi; "):
+        narrow_files([two_by_two], only=["* / temi", "tem"])

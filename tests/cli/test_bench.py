@@ -38,6 +38,13 @@ def test_a_missing_file_is_one_line() -> None:
     assert "quick" in text
 
 
+def test_a_pattern_without_a_match_is_one_line_that_lists_what_there_is(tmp_path: Path) -> None:
+    code, text = call("run", "quick", "--only", "digits", "--output", str(tmp_path / "out"))
+    assert code == 1
+    assert text.startswith("covey: No experiment matches 'digits'. There are: digits / kmeans; ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
     code, text = call("report", str(tmp_path))
     assert code == 1

@@ -4,7 +4,7 @@ Labels are for scores: they never reach a method's `fit`. Start reading at `_exp
 `_protocol.py` (what is fitted and scored) and `runner` (how it runs).
 """
 
-from covey.bench._experiment import Experiment, ExperimentFile, Method, Published, RowsSpec
+from covey.bench._experiment import Experiment, ExperimentFile, Method, Published, RowsSpec, narrow_files
 from covey.bench._ledger import Ledger
 from covey.bench._protocol import PROTOCOLS, Protocol
 from covey.bench._read import find_file, packaged_experiments, read_experiments
@@ -21,6 +21,7 @@ __all__ = [
     "RowsSpec",
     "RunReport",
     "find_file",
+    "narrow_files",
     "packaged_experiments",
     "read_experiments",
     "run_experiments",

@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 from covey.bench._protocol import PROTOCOLS
+from covey.errors import InvalidValueError
 
 PIXELS: Final = "pixels"
 """In place of a backbone's name: the method gets the pictures themselves."""
@@ -221,6 +223,47 @@ def _once(entries: Iterable[Published]) -> tuple[Published, ...]:
         if entry not in kept:
             kept.append(entry)
     return tuple(kept)
+
+
+def narrow_files(
+    files: Iterable[ExperimentFile], *, only: Iterable[str] = (), n_seeds: int | None = None
+) -> list[ExperimentFile]:
+    """Keep a part of what files ask for: some of the experiments, and of each some of the seeds.
+
+    Parameters
+    ----------
+    files : iterable of ExperimentFile
+        From `read_experiments`.
+    only : iterable of str
+        Patterns as in a shell; an experiment stays if its title, ``"<set> / <method>"``, matches one. None: all stay.
+    n_seeds : int, optional
+        Of each experiment the first so many.
+
+    Returns
+    -------
+    narrowed : list of ExperimentFile
+        Files of which nothing is left are left out.
+
+    Raises
+    ------
+    InvalidValueError
+        If a pattern matches nothing.
+    """
+    files, patterns = list(files), list(only)
+    titles = list(dict.fromkeys(experiment.title for file in files for experiment in file.experiments))
+    for pattern in patterns:
+        if not any(fnmatchcase(title, pattern) for title in titles):
+            raise InvalidValueError(f"No experiment matches {pattern!r}. There are: {'; '.join(titles)}.")
+    narrowed = []
+    for file in files:
+        kept = tuple(
+            replace(experiment, seeds=experiment.seeds[:n_seeds])
+            for experiment in file.experiments
+            if not patterns or any(fnmatchcase(experiment.title, pattern) for pattern in patterns)
+        )
+        if kept:
+            narrowed.append(replace(file, experiments=kept))
+    return narrowed
 
 
 def settings_of(rows: RowsSpec, method: Method) -> dict[str, Any]:

@@ -29,19 +29,27 @@ _OUTPUT = Path("bench-results")
     help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
 )
 @click.option(
+    "--only",
+    metavar="PATTERN",
+    multiple=True,
+    help="Only experiments whose 'SET / METHOD' matches a pattern as in a shell. Repeatable.",
+)
+@click.option("--seeds", "n_seeds", type=click.IntRange(1), help="At most so many seeds of each experiment.")
+@click.option(
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
-def run(files: tuple[str, ...], output: Path, data: Path, **options: Any) -> None:
+def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...], **options: Any) -> None:
     """Run what FILES ask for and is not finished yet.
 
     FILES are TOML files, or names of those that come with covey; see: covey bench list. Each finished seed is one line
     of results.jsonl in the output folder. Run the same command again after an interruption: it goes on where it was.
     Where a seed runs out of time, the further seeds of the same method on the same rows are not tried.
     """
-    from covey.bench import find_file, read_experiments, run_experiments
+    from covey.bench import find_file, narrow_files, read_experiments, run_experiments
 
     read = [read_experiments(find_file(file)) for file in files]
+    read = narrow_files(read, only=only, n_seeds=options.pop("n_seeds"))
     if not options.pop("quiet"):
         options |= {"told": _echo_line, "announce": lambda words: click.echo(words, err=True)}
     report = run_experiments(read, output, data=data, **options)
