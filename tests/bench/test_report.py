@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from covey.bench import ExperimentFile, Ledger
 from covey.bench.report import build_tables, write_report
 from covey.bench.report._overview import Overview, build_overviews
 from covey.bench.report._overview import to_markdown as overview_markdown
-from covey.bench.report._plots import HEIGHT, WIDTH, Point, plot_cost, plot_published
+from covey.bench.report._plots import HEIGHT, WIDTH, Point, _round_ticks, plot_cost, plot_published
 from covey.bench.report._text import to_csv, to_markdown
 from covey.errors import DatasetError
 
@@ -150,6 +152,16 @@ def test_an_oracle_has_a_table_of_its_own(write_file: Write, make_line: Any) -> 
     (best,) = [row for row in oracle.rows if row.kind == "method"]
     assert best.title == "temi, beta=0.8 (temi: best of beta, 3 tried, chosen by labels)"
     assert [row.kind for row in oracle.rows] == ["floor", "floor", "method"]
+
+
+@given(st.floats(0, 100), st.floats(0, 120))
+def test_ticks_are_few_round_and_enclose_what_is_drawn(first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    ticks = _round_ticks(low, high)
+    assert ticks[0] <= low
+    assert min(high, 100) <= ticks[-1] <= 100
+    assert 2 <= len(ticks) <= 7
+    assert len({b - a for a, b in itertools.pairwise(ticks)}) == 1
 
 
 @pytest.fixture

@@ -144,9 +144,9 @@ def _row(title: str, found: Sequence[Row | None], ranks: Sequence[dict[str, floa
 
 
 def _words(row: Row | None, score: str) -> str:
-    """Write a score, with the number of seeds where it is not the one asked for; a set without one says why."""
+    """Write a score, with the number of seeds where it is not the one asked for; the table of a set has the reasons."""
     if row is None or not row.scores:
-        return row.failures[0] if row is not None and row.n_failed else NOTHING
+        return "failed" if row is not None and row.n_failed else NOTHING
     summary, experiment = row.scores[score], row.experiment
     is_short = is_seeded(experiment.method) and summary.n < len(experiment.seeds)
     return spread(summary) + (f" ({summary.n} of {len(experiment.seeds)} seeds)" if is_short else "")

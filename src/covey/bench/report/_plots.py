@@ -10,7 +10,8 @@ from covey.bench.report._tables import Row, Table
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 190, 20, 52
 _LABEL_GAP: Final = 17
-_N_TICKS: Final = 5
+_STEPS: Final = (1.0, 2.0, 5.0, 10.0, 20.0)
+_MOST_STEPS: Final = 6
 
 
 class Mark(NamedTuple):
@@ -122,11 +123,8 @@ def plot_published(points: Sequence[Point]) -> Plot | None:
     if not points:
         return None
     values = [point.x for point in points] + [point.y for point in points]
-    low, high = math.floor(min(values) / 10) * 10.0, min(100.0, math.ceil(max(values) / 10) * 10.0)
-    ticks = [low + i * (high - low) / _N_TICKS for i in range(_N_TICKS + 1)]
-    plot = _draw(
-        "Published and measured", ("published ACC in %", "measured ACC in %"), points, ticks, y_range=(low, high)
-    )
+    ticks = _round_ticks(min(values), max(values))
+    plot = _draw("Published and measured", ("published ACC in %", "measured ACC in %"), points, ticks, y_ticks=ticks)
     return replace(plot, diagonal=(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, TOP))
 
 
@@ -135,18 +133,28 @@ def _decades(low: float, high: float) -> list[float]:
     return [float(power) for power in range(math.floor(low), math.ceil(high) + 1)] if high > low else [low - 1, low + 1]
 
 
+def _round_ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers of equal distance that enclose two percentages; none is above 100."""
+    for step in _STEPS:
+        first, last = math.floor(low / step), math.ceil(min(high, 100.0) / step)
+        if last - first <= _MOST_STEPS:
+            break
+    return [step * i for i in range(min(first, last - 1), last + 1)]
+
+
 def _draw(
     title: str,
     axes: tuple[str, str],
     points: Sequence[Point],
     x_ticks: Sequence[float],
     *,
-    y_range: tuple[float, float] | None = None,
+    y_ticks: Sequence[float] | None = None,
 ) -> Plot:
-    """Place points; the horizontal axis ends at its outer ticks, which are logarithms if the title says times."""
-    is_log = y_range is None
-    low = y_range[0] if y_range else math.floor(min(point.y - point.spread for point in points) / 10) * 10.0
-    high = y_range[1] if y_range else min(100.0, math.ceil(max(point.y + point.spread for point in points) / 10) * 10.0)
+    """Place points; axes end at their outer ticks. Without `y_ticks` those of x are logarithms."""
+    is_log = y_ticks is None
+    if y_ticks is None:
+        y_ticks = _round_ticks(min(p.y - p.spread for p in points), max(p.y + p.spread for p in points))
+    low, high = y_ticks[0], y_ticks[-1]
     x_span, y_span = (x_ticks[-1] - x_ticks[0]) or 1.0, (high - low) or 1.0
 
     def across(x: float) -> float:
@@ -170,13 +178,12 @@ def _draw(
         )
         for p, label_y in zip(ordered, labels, strict=True)
     ]
-    step = (high - low) / _N_TICKS
     return Plot(
         title,
         *axes,
         tuple(marks),
         tuple(Tick(across(x), _power(x) if is_log else f"{x:.0f}") for x in x_ticks),
-        tuple(Tick(height(low + i * step), f"{low + i * step:.0f}") for i in range(_N_TICKS + 1)),
+        tuple(Tick(height(y), f"{y:.0f}") for y in y_ticks),
     )
 
 

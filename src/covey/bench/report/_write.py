@@ -140,7 +140,7 @@ def _page(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: S
         .render(
             csp=CONTENT_SECURITY_POLICY,
             title=_title(files),
-            notes=[file.note for file in files if file.note],
+            notes=[file.note.replace("`", "") for file in files if file.note],
             reading=READING.replace("*", ""),
             machine=[*machine_words(lines), *_missing_words(everything)],
             places=list(dict.fromkeys((table.dataset, table.features) for table in tables)),
