@@ -1,6 +1,6 @@
 import pytest
 
-from covey.gallery._about import build_tables, date_in_words
+from covey.gallery._about import build_tables, date_in_words, find_caveats
 from covey.store import Ledger, PartitionInfo
 
 
@@ -72,3 +72,13 @@ def test_every_backbone_is_told() -> None:
 def test_names_of_the_backbones(backbone: object, names: tuple[str, ...]) -> None:
     assert info(info={"backbone": backbone}).backbones == names
     assert info().backbones == ()
+
+
+def test_a_method_on_pixels_is_not_said_to_have_a_backbone() -> None:
+    of_features = " ".join(find_caveats(info(info={"backbone": {"name": "lite2"}})))
+    of_pixels = " ".join(find_caveats(info(method="mmdc", info={"pixels": "32 x 32", "n_features": 512})))
+    assert "backbone" in of_features
+    assert "backbone" not in of_pixels
+    assert "from these pictures alone" in of_pixels
+    assert "Nothing was changed" in of_features
+    assert "Nothing was changed" in of_pixels

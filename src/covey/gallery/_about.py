@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from covey.gallery._structure import StructureFigure
     from covey.store import Ledger, PartitionInfo
 
-__all__ = ["CAVEATS", "TERMS", "AboutPage", "Fact", "FactTable", "Term", "build_tables", "date_in_words"]
+__all__ = ["TERMS", "AboutPage", "Fact", "FactTable", "Term", "build_tables", "date_in_words", "find_caveats"]
 
 # A list of numbers longer than this is told by its ends.
 LONGEST_LIST = 12
@@ -91,17 +91,31 @@ TERMS = (
     ),
 )
 
-CAVEATS = (
-    "Clusters follow what the backbone notices, mostly the subject and its surroundings. It does not know names, "
-    "dates, places or why a picture was taken.",
+_COMMON_CAVEATS = (
     "There is rarely one right number of clusters. Fewer gives broad groups, more gives fine ones; both can be true.",
     "Every picture is put somewhere, also one that fits nowhere. Look at “Unsure” before relying on a cluster.",
     "A high confidence can be wrong. Check a sample of every cluster by eye before acting on it, above all before "
     "moving or deleting files.",
-    "The backbone learned from pictures of its time and makers, and sees what is common there more finely than what "
-    "is rare: historical prints, drawings, maps and scanned text may be grouped by style rather than by subject.",
     "Nothing was changed: the files lie where they lay, and these pages only point to them.",
 )
+
+CAVEATS = (
+    "Clusters follow what the backbone notices, mostly the subject and its surroundings. It does not know names, "
+    "dates, places or why a picture was taken.",
+    "The backbone learned from pictures of its time and makers, and sees what is common there more finely than what "
+    "is rare: historical prints, drawings, maps and scanned text may be grouped by style rather than by subject.",
+    *_COMMON_CAVEATS,
+)
+CAVEATS_ON_PIXELS = (
+    "The method learned to see from these pictures alone, small as they were made for it. It notices shapes, colours "
+    "and layout before subjects, and what is rare here it hardly saw.",
+    *_COMMON_CAVEATS,
+)
+
+
+def find_caveats(info: "PartitionInfo") -> tuple[str, ...]:
+    """Tell what to keep in mind about the clusters of a run, which a network of its own or a backbone has seen."""
+    return CAVEATS_ON_PIXELS if "pixels" in info.info else CAVEATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +140,7 @@ class AboutPage(Page):
         How the clusters lie among the features, and in a learned representation; empty if it was not recorded.
     tables : sequence of FactTable
         Everything the run recorded.
-    terms, caveats : sequence
+    caveats, terms : sequence
         In plain words.
     """
 
@@ -140,8 +154,8 @@ class AboutPage(Page):
     reason: str
     structure: "tuple[StructureFigure, ...]"
     tables: Sequence[FactTable]
+    caveats: Sequence[str]
     terms: Sequence[Term] = TERMS
-    caveats: Sequence[str] = CAVEATS
 
 
 def date_in_words(created_at: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import covey
-from covey.gallery._about import AboutPage, build_tables, date_in_words
+from covey.gallery._about import AboutPage, build_tables, date_in_words, find_caveats
 from covey.gallery._curve import read_beta_sweep, read_curve
 from covey.gallery._how_many import build_how_many, has_votes
 from covey.gallery._pager import build_pager, count_pages
@@ -301,6 +301,7 @@ def _about_page(walk: Walk) -> AboutPage:
         reason=readable(str(selection.get("reason", ""))),
         structure=read_structure(walk.info.info.get("structure")),
         tables=build_tables(walk.info, walk.ledger),
+        caveats=find_caveats(walk.info),
     )
 
 
