@@ -5,7 +5,7 @@
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -213,10 +213,10 @@ def cluster_folder(
         clusters = summarize_clusters(features, partition)
         partition_id = project.add_partition(partition, clusters)
         checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
-        naming, reason = None, ""
-        if has_names and not is_on_pixels:  # what a network learns from pixels knows no words
-            with _timed(seconds, "name"):
-                naming, reason = try_to_name(project, partition_id, backbones=models, device=device, progress=progress)
+        # What a network learns from pixels knows no words.
+        name = partial(try_to_name, project, partition_id, backbones=models, device=device, progress=progress)
+        names = name if has_names and not is_on_pixels else None
+        naming, reason, tables = _name_and_write(project, partition_id, selection, names, seconds)
         return RunResult(
             project=project.root,
             partition_id=partition_id,
@@ -226,11 +226,29 @@ def cluster_folder(
             extract=extract,
             backbones=tuple(model.spec.name for model in models),
             n_views=n_views,
-            tables=_write_tables(project, partition_id, selection),
+            tables=tables,
             seconds=seconds,
             naming=naming,
             naming_reason=reason,
         )
+
+
+def _name_and_write(
+    project: Project,
+    partition_id: int,
+    selection: NClustersResult | None,
+    name: Callable[[], tuple[NamingReport | None, str]] | None,
+    seconds: dict[str, float],
+) -> tuple[NamingReport | None, str, tuple[Path, ...]]:
+    """Name the clusters of a run if they are to have names, and write its tables: an interruption costs names alone."""
+    naming, reason = None, ""
+    try:
+        if name is not None:
+            with _timed(seconds, "name"):
+                naming, reason = name()
+    finally:
+        tables = _write_tables(project, partition_id, selection)
+    return naming, reason, tables
 
 
 def _write_tables(project: Project, partition_id: int, selection: NClustersResult | None) -> tuple[Path, ...]:

@@ -141,6 +141,23 @@ def test_a_failure_to_name_does_not_end_a_run(
     assert all(table.is_file() for table in result.tables)
 
 
+def test_an_interruption_while_naming_costs_the_names_alone(
+    coloured_project: MakeProject, monkeypatch: pytest.MonkeyPatch, picture_folder: Path, tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("covey.pipeline._names.name_clusters", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cluster_folder([picture_folder], tmp_path / "r.covey", n_clusters=3, backbone="colour_words")
+    with Project.open(tmp_path / "r.covey") as project:
+        folder = project.run_folder(1)
+        assert len(project.clusters(1)) == 3
+    rows = list(csv.DictReader((folder / "assignments.csv").open(encoding="utf-8")))
+    assert {row["cluster"] for row in rows} == {"0", "1", "2"}
+    assert (folder / "clusters.json").is_file()
+
+
 def test_wrong_requests_are_told(coloured_project: MakeProject) -> None:
     with Project.open(coloured_project(has_names=False)) as project, project.lock():
         with pytest.raises(InvalidValueError, match="threshold is 2"):
