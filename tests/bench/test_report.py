@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import textwrap
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -146,11 +147,12 @@ def test_an_oracle_has_a_table_of_its_own(write_file: Write, make_line: Any) -> 
         grid = { beta = [0.6, 0.7, 0.8] }
         """
     )
-    lines = [make_line(e, 0, e.method.changes.get("beta", 0.5)) for e in file.experiments for _ in e.seeds]
+    ran = [e for e in file.experiments if e.method.changes.get("beta") != 0.7]
+    lines = [make_line(e, 0, e.method.changes.get("beta", 0.5)) for e in ran for _ in e.seeds]
     fixed, oracle = sorted(build_tables([file], lines), key=lambda table: table.tuning)
     assert [row.kind for row in fixed.rows] == ["floor", "floor"]
     (best,) = [row for row in oracle.rows if row.kind == "method"]
-    assert best.title == "temi, beta=0.8 (temi: best of beta, 3 tried, chosen by labels)"
+    assert best.title == "temi, beta=0.8 (temi: best of beta, 2 of 3 tried, chosen by labels)"
     assert [row.kind for row in oracle.rows] == ["floor", "floor", "method"]
 
 
@@ -262,6 +264,31 @@ def test_the_page_of_a_paper_says_what_differs(written: Path) -> None:
     assert "Features: ViT there, as they come here." in text
     assert "the best of 50 runs" in text
     assert "3 seeds; 200 rows fitted, 200 scored" in text
+
+
+def test_papers_are_linked_and_take_no_part_in_the_overview(
+    write_file: Write, make_line: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    text = """
+        {} references = []
+        [[matrix]]
+        sets = {}
+        methods = ["temi"]
+        seeds = 1
+        """
+    (tmp_path / "out" / "experiments").mkdir(parents=True)
+    parts = {"table": ("title = 'Table'", ["digits", "moco50"]), "a": ("title = 'A'\npaper = 'A'", ["umap-usps"])}
+    for name, (title, sets) in parts.items():
+        file = write_file(textwrap.dedent(text).format(title + "\n", sets))
+        (tmp_path / "out" / "experiments" / f"{name}.toml").write_text(file.path.read_text())
+        for experiment in file.experiments:
+            Ledger(tmp_path / "out").append(make_line(experiment, 0, 0.5))
+    write_report(tmp_path / "out")
+    report = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert report.startswith("# Table\n")
+    assert "[A](papers/a.md)" in report
+    assert "| method | digits, as they come | moco50, as they come | mean rank | ACC against k-means |" in report
+    assert "## umap-usps, as they come" in report
 
 
 class _Page(HTMLParser):

@@ -11,6 +11,7 @@ import pytest
 from covey.bench import PROTOCOLS, packaged_experiments
 from covey.bench._references import REFERENCES
 from covey.bench.datasets import DATASETS, VARIANTS
+from covey.bench.report import write_report
 from covey.cli import COMMANDS, cli
 from covey.cluster import CLUSTERERS
 from covey.selection import CRITERIA
@@ -24,6 +25,16 @@ def test_the_command_reference_is_fresh() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.help_page(), "run: python docs/make_reference.py"
+
+
+def test_the_report_is_what_the_raw_lines_say(tmp_path: Path) -> None:
+    """The published table is made by the command, from lines that lie beside it; no number in it is typed by hand."""
+    report = ROOT / "docs" / "bench"
+    written = {path.relative_to(tmp_path): path for path in write_report(ROOT / "benchmarks" / "results", tmp_path)}
+    assert set(written) == {path.relative_to(report) for path in report.rglob("*") if path.is_file()}
+    for name, path in written.items():
+        is_fresh = (report / name).read_bytes() == path.read_bytes()
+        assert is_fresh, f"{name}: run covey bench report benchmarks/results --output docs/bench"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -253,4 +253,5 @@ def _best_of_groups(rows: list[Row]) -> Iterator[Row]:
             groups.setdefault(row.experiment.group, []).append(row)
     for group, members in groups.items():
         best = max(members, key=lambda row: row.scores["acc"].mean if row.scores else -1.0)
-        yield replace(best, title=f"{best.title} ({group}, {len(members)} tried, chosen by labels)")
+        n_tried = sum(bool(row.scores) for row in members)
+        yield replace(best, title=f"{best.title} ({group}, {n_tried} of {len(members)} tried, chosen by labels)")

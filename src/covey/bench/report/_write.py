@@ -11,7 +11,7 @@ from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
 from covey.bench._read import read_experiments
 from covey.bench.report import _text
-from covey.bench.report._overview import build_overviews, rank_words
+from covey.bench.report._overview import Overview, build_overviews, rank_words
 from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._papers import collect_claims, published_points, write_paper
 from covey.bench.report._plots import plot_cost, plot_published
@@ -51,15 +51,15 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     paths = sorted((folder / EXPERIMENTS).glob("*.toml"))
     if not lines or not paths:
         raise DatasetError(f"{folder} holds no {RESULTS} with its experiments; covey bench run writes them.")
-    files = [read_experiments(path) for path in paths]
+    files = sorted(map(read_experiments, paths), key=lambda file: bool(file.paper))
     everything = build_tables(files, lines)
     tables = [table for table in everything if table.is_begun]
-    papers = {f"papers/{file.path.stem}.md": write_paper(file, tables) for file in files if file.paper}
+    overviews = build_overviews(build_tables([file for file in files if not file.paper], lines))
     texts = {
-        "report.md": _markdown(files, everything, lines),
+        "report.md": _markdown(files, everything, overviews, lines),
         "results.csv": _text.to_csv(tables),
-        "index.html": _page(files, everything, lines),
-        **papers,
+        "index.html": _page(files, everything, overviews, lines),
+        **{_paper_page(file): write_paper(file, tables) for file in files if file.paper},
     }
     output = output or folder / "report"
     for name, text in texts.items():
@@ -69,11 +69,20 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     return [output / name for name in texts]
 
 
-def _markdown(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
+def _paper_page(file: ExperimentFile) -> str:
+    return f"papers/{file.path.stem}.md"
+
+
+def _markdown(
+    files: Sequence[ExperimentFile],
+    everything: Sequence[Table],
+    overviews: Sequence[Overview],
+    lines: Sequence[dict[str, Any]],
+) -> str:
     tables = [table for table in everything if table.is_begun]
-    parts = [f"# {_title(files)}", *(file.note for file in files if file.note)]
+    parts = [f"# {_title(files)}", *(file.note for file in _leading(files) if file.note)]
+    parts += [f"- [{file.title}]({_paper_page(file)})" for file in files if file.paper]
     parts += [READING, *machine_words(lines), *_missing_words(everything)]
-    overviews = build_overviews(tables)
     if overviews:
         parts += ["## All sets", OVERVIEW_READING, *map(overview_markdown, overviews)]
     for place in dict.fromkeys((table.dataset, table.features) for table in tables):
@@ -82,8 +91,13 @@ def _markdown(files: Sequence[ExperimentFile], everything: Sequence[Table], line
     return "\n\n".join(parts) + "\n"
 
 
+def _leading(files: Sequence[ExperimentFile]) -> list[ExperimentFile]:
+    """Return the files that the report is about: papers have pages of their own, unless there is nothing else."""
+    return [file for file in files if not file.paper] or list(files)
+
+
 def _title(files: Sequence[ExperimentFile]) -> str:
-    return "; ".join(file.title for file in files)
+    return "; ".join(file.title for file in _leading(files))
 
 
 def _missing_words(tables: Sequence[Table]) -> list[str]:
@@ -130,7 +144,12 @@ def machine_words(lines: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _page(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: Sequence[dict[str, Any]]) -> str:
+def _page(
+    files: Sequence[ExperimentFile],
+    everything: Sequence[Table],
+    overviews: Sequence[Overview],
+    lines: Sequence[dict[str, Any]],
+) -> str:
     """Fill the page: one section for each set, with its plot and tables."""
     tables = [table for table in everything if table.is_begun]
     claims = [claim for file in files if file.paper for claim in collect_claims(file, tables)]
@@ -140,13 +159,13 @@ def _page(files: Sequence[ExperimentFile], everything: Sequence[Table], lines: S
         .render(
             csp=CONTENT_SECURITY_POLICY,
             title=_title(files),
-            notes=[file.note.replace("`", "") for file in files if file.note],
+            notes=[file.note.replace("`", "") for file in _leading(files) if file.note],
             reading=READING.replace("*", ""),
             machine=[*machine_words(lines), *_missing_words(everything)],
             places=list(dict.fromkeys((table.dataset, table.features) for table in tables)),
             tables=tables,
             plots={table.anchor: plot_cost(table) for table in tables},
-            overviews=build_overviews(tables),
+            overviews=overviews,
             overview_reading=OVERVIEW_READING,
             rank_words=rank_words,
             published=plot_published(published_points(claims)),
