@@ -18,7 +18,7 @@ from covey.bench.report import build_tables, write_report
 from covey.bench.report._overview import Overview, build_overviews
 from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._plots import HEIGHT, WIDTH, Point, _round_ticks, plot_cost, plot_published
-from covey.bench.report._text import to_csv, to_markdown
+from covey.bench.report._text import main_cells, to_csv, to_markdown
 from covey.errors import DatasetError
 
 Write = Callable[..., ExperimentFile]
@@ -120,6 +120,25 @@ def test_collapses_and_failures_are_counted(results: Any) -> None:
     assert "1 of 3" in text
     assert "| scp | 0 |" in text
     assert "took longer than 9 s" in text
+
+
+def test_what_finds_the_number_itself_does_not_collapse(write_file: Write, make_line: Callable[..., Any]) -> None:
+    file = write_file(
+        """
+        references = ["random", "linear-probe"]
+        [[experiment]]
+        set = "digits"
+        method = "hdbscan"
+        """
+    )
+    lines = [make_line(experiment, 0, 0.9) for experiment in file.experiments]
+    (found,) = (line for line in lines if line["method"]["name"] == "hdbscan")
+    for part in found["scores"]:
+        found["scores"][part] = {**found["scores"][part], "n_used": 3, "n_noise": 50}
+    rows = {row.title: main_cells(row) for row in build_tables([file], lines)[0].rows}
+    assert rows["hdbscan"]["clusters"] == "3, 25.0 % of rows in none"
+    assert rows["hdbscan"]["collapsed"] == rows["linear-probe"]["collapsed"] == "—"
+    assert (rows["random"]["clusters"], rows["random"]["collapsed"]) == ("4", "0 of 1")
 
 
 def test_what_was_not_run_is_said(results: Any) -> None:

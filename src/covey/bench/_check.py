@@ -74,6 +74,13 @@ def is_seeded(method: Method) -> bool:
     return "random_state" in CLUSTERERS[method.name]().get_params(deep=False)
 
 
+def takes_number(method: Method) -> bool:
+    """Tell whether a method is told how many clusters to make; some find the number themselves."""
+    if method.name not in CLUSTERERS:
+        return method.name == RANDOM
+    return "n_clusters" in CLUSTERERS[method.name]().get_params(deep=False)
+
+
 def _check_rows(experiment: Experiment) -> None:
     rows = experiment.rows
     spec = DATASETS[rows.dataset]

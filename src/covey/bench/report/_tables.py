@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from covey.bench._check import takes_number
 from covey.bench._experiment import Experiment, ExperimentFile, Method, digest_of, merge_experiments, settings_of
 from covey.bench._ledger import OK
 from covey.bench._protocol import PROTOCOLS, Protocol
@@ -47,7 +48,8 @@ class Row:
     interval : tuple of float or None
         95 % over images: means of the seeds' ends.
     facts : mapping
-        ``n``, ``n_clusters``, ``n_classes``, ``n_collapsed`` (seeds with an empty cluster among the fitted rows),
+        ``n``, ``n_clusters``, ``n_classes``, ``n_collapsed`` (seeds with an empty cluster among the fitted rows; None
+        for a method that finds the number itself), ``n_used`` (clusters among the scored rows; mean),
         ``n_noise``, ``wall_ratio``, ``cpu_ratio``, ``wall_s``, ``cpu_s`` and ``peak_rss_mb`` (medians).
     failures : tuple of str
         Why seeds have no result, each reason once.
@@ -160,7 +162,7 @@ def _row(experiment: Experiment, protocol: Protocol, by_settings: Mapping[tuple[
         by_seed={line["seed"]: line["scores"][part]["acc"] for line in scored},
         scores={name: summarize([line["scores"][part][name] for line in scored]) for name in _common(scored, part)},
         interval=_interval([line["scores"][part] for line in scored]),
-        facts=_facts(scored, fit, part) if scored else {},
+        facts=_facts(experiment, scored, fit, part) if scored else {},
         failures=tuple(dict.fromkeys(reasons if lines else ["not run yet"])),
         n_failed=len(failures),
     )
@@ -191,7 +193,7 @@ def _interval(scores: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None
     return float(low), float(high)
 
 
-def _facts(lines: Sequence[Line], fit: str, part: str) -> dict[str, Any]:
+def _facts(experiment: Experiment, lines: Sequence[Line], fit: str, part: str) -> dict[str, Any]:
     """Gather what is not a score."""
     ratios = [_ratios(line["cost"]) for line in lines]
     first = lines[0]
@@ -201,7 +203,8 @@ def _facts(lines: Sequence[Line], fit: str, part: str) -> dict[str, Any]:
         "shape": first["data"]["shape"],
         "n_clusters": first["n_clusters"],
         "n_classes": first["data"]["n_classes"],
-        "n_collapsed": sum(_is_collapsed(line, fit) for line in lines),
+        "n_collapsed": sum(_is_collapsed(line, fit) for line in lines) if takes_number(experiment.method) else None,
+        "n_used": float(np.mean([line["scores"][part]["n_used"] for line in lines])),
         "n_noise": float(np.mean([line["scores"][part]["n_noise"] for line in lines])),
         "wall_ratio": median_of(ratios, "wall_s"),
         "cpu_ratio": median_of(ratios, "cpu_s"),

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from covey.bench.report._statistics import Comparison, Summary
@@ -55,6 +55,7 @@ def main_columns(table: Table) -> list[tuple[str, str]]:
         ("ACC", "acc"),
         ("95 % over images", "interval"),
         *scores,
+        ("clusters", "clusters"),
         ("with empty clusters", "collapsed"),
         ("time / k-means", "wall_ratio"),
         ("CPU / k-means", "cpu_ratio"),
@@ -76,11 +77,18 @@ def main_cells(row: Row) -> dict[str, str]:
         "best": f"{percent(accuracy.high)} (of {accuracy.n})",
         "interval": interval,
         **{name: spread(row.scores.get(name)) for name in SCORES},
-        "collapsed": f"{facts['n_collapsed']} of {accuracy.n}",
+        "clusters": _clusters(facts),
+        "collapsed": NOTHING if facts["n_collapsed"] is None else f"{facts['n_collapsed']} of {accuracy.n}",
         "wall_ratio": number(facts["wall_ratio"]),
         "cpu_ratio": number(facts["cpu_ratio"]),
         "peak": _memory(facts["peak_rss_mb"], facts["rss_before_fit_mb"]),
     }
+
+
+def _clusters(facts: Mapping[str, Any]) -> str:
+    """Write how many clusters the scored rows are in, the mean of the seeds, and which share of them is in none."""
+    noise = f", {percent(facts['n_noise'] / facts['n'])} % of rows in none" if facts["n_noise"] else ""
+    return f"{round(facts['n_used'], 1):g}{noise}"
 
 
 def _memory(peak_mb: float | None, before_mb: float | None) -> str:

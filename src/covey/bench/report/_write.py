@@ -110,13 +110,14 @@ def _missing_words(tables: Sequence[Table]) -> list[str]:
 READING = (
     "Scores in %, mean ± standard deviation over seeds. Clusters and classes are matched once, over all scored rows "
     "(Hungarian). NMI is divided by the arithmetic mean of the entropies and not corrected for chance; AMI and ARI "
-    "are. The interval over images is a bootstrap of 95 %, averaged over seeds. The rows above the methods are floors, "
-    "those below are ceilings that were given the labels and are always scored on rows that were not fitted. *With "
-    "empty clusters* counts the seeds in which a cluster that was asked for holds no fitted row. Times are those of "
-    "the fit, as multiples of k-means on the same rows, measured in the same process after it; the first fit of a "
-    "process also pays for starting the libraries, which shows where k-means takes less than a second. Peak MiB is "
-    "that of the whole process, libraries included, in brackets what the fit added. The p of the comparison is exact "
-    "(random signs), and cannot fall below 1/16 with five seeds."
+    "are. The interval over images is a bootstrap of 95 %, averaged over seeds. The rows above the methods are "
+    "floors, those below are ceilings that were given the labels and are always scored on rows that were not fitted. "
+    "*Clusters* are those that the scored rows are in, the mean over seeds. *With empty clusters* counts the seeds in "
+    "which a cluster that was asked for holds no fitted row. Times are those of the fit, as multiples of k-means on "
+    "the same rows, measured in the same process after it; the first fit of a process also pays for starting the "
+    "libraries, which shows where k-means takes less than a second. Peak MiB is that of the whole process, libraries "
+    "included, in brackets what the fit added. The p of the comparison is exact (random signs), and cannot fall below "
+    "1/16 with five seeds."
 )
 OVERVIEW_READING = (
     "Bold is the best mean of a column, ceilings apart; it need not differ from the next by more than the spread. The "
