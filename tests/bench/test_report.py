@@ -239,6 +239,9 @@ def test_an_overview_counts_sets_won_and_lost_in_every_seed(overviews: list[Over
     assert rows["scp"].against == "2 above, 0 below, of 2"
     assert rows["agglomerative"].against == "1 above, 0 below, of 1"
     assert rows["kmeans"].against == "—"
+    assert [overview.is_compared for overview in overviews] == [True, False]
+    assert "against k-means" in overview_markdown(overviews[0])
+    assert "against k-means" not in overview_markdown(overviews[1])
 
 
 def test_an_overview_says_where_seeds_are_missing(overviews: list[Overview]) -> None:
@@ -306,7 +309,7 @@ def test_papers_are_linked_and_take_no_part_in_the_overview(
     report = (tmp_path / "out" / "report" / "report.md").read_text()
     assert report.startswith("# Table\n")
     assert "[A](papers/a.md)" in report
-    assert "| method | digits, as they come | moco50, as they come | mean rank | ACC against k-means |" in report
+    assert "| method | digits, as they come | moco50, as they come | mean rank | against k-means |" in report
     assert "## umap-usps, as they come" in report
 
 

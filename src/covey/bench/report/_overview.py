@@ -67,12 +67,15 @@ class Overview:
         Score, protocol and tuning.
     places : tuple of (str, str)
         Sets and their features.
+    is_compared : bool
+        Whether rows tell how they stand against k-means, which is by accuracy.
     rows : tuple of OverviewRow
         Floors, methods from the last rank to the first, ceilings.
     """
 
     title: str
     places: tuple[Place, ...]
+    is_compared: bool
     rows: tuple[OverviewRow, ...]
 
 
@@ -109,6 +112,7 @@ def _overview(tables: Sequence[Table], score: str) -> Overview:
     return Overview(
         title=f"{SCORES[score]}, {protocol}, {TUNING_WORDS[tuning].partition(':')[0]}",
         places=tuple((table.dataset, table.features) for table in tables),
+        is_compared=score == "acc",
         rows=tuple(rows),
     )
 
@@ -155,11 +159,12 @@ def _words(row: Row | None, score: str) -> str:
 def to_markdown(overview: Overview) -> str:
     """Write an overview, the best of each column in bold."""
     places = (f"{dataset}, {features}" for dataset, features in overview.places)
-    head = ["method", *places, "mean rank", "ACC against k-means"]
+    head = ["method", *places, "mean rank", *(["against k-means"] if overview.is_compared else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in overview.rows:
         cells = [f"**{cell.text}**" if cell.is_best else cell.text for cell in row.cells]
-        lines.append("| " + " | ".join([row.title, *cells, rank_words(row), row.against]) + " |")
+        last = [row.against] if overview.is_compared else []
+        lines.append("| " + " | ".join([row.title, *cells, rank_words(row), *last]) + " |")
     return f"### {overview.title}\n\n" + "\n".join(lines) + "\n"
 
 
