@@ -65,9 +65,9 @@ def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...],
 
 def _echo_line(line: Mapping[str, Any]) -> None:
     """Print one finished seed."""
-    from covey.bench import Method
+    from covey.bench import Method, RowsSpec
 
-    what = f"{line['rows']['dataset']}  {Method(**line['method']).title}  fit={line['fit']}  seed={line['seed']}"
+    what = f"{RowsSpec(**line['rows']).title}  {Method(**line['method']).title}  fit={line['fit']}  seed={line['seed']}"
     if line["status"] != "ok":
         click.echo(f"{what}  {line['status']}: {line['error']}")
         return
