@@ -81,7 +81,8 @@ def _markdown(
 ) -> str:
     tables = [table for table in everything if table.is_begun]
     parts = [f"# {_title(files)}", *(file.note for file in _leading(files) if file.note)]
-    parts += [f"- [{file.title}]({_paper_page(file)})" for file in files if file.paper]
+    if any(file.paper for file in files):
+        parts.append("\n".join(f"- [{file.title}]({_paper_page(file)})" for file in files if file.paper))
     parts += [READING, *machine_words(lines), *_missing_words(everything)]
     if overviews:
         parts += ["## All sets", OVERVIEW_READING, *map(overview_markdown, overviews)]
@@ -131,7 +132,7 @@ def machine_words(lines: Sequence[dict[str, Any]]) -> list[str]:
     """Say what everything was measured on, and how long it took in all."""
     machines = dict.fromkeys(
         f"{line['hardware']['processor']}, {line['hardware']['n_cores']} cores, "
-        f"{line['hardware']['n_threads']} threads a seed, {line['hardware']['n_jobs']} seeds at once"
+        f"threads a seed: {line['hardware']['n_threads']}, seeds at once: {line['hardware']['n_jobs']}"
         for line in lines
     )
     versions = dict.fromkeys(
