@@ -151,7 +151,7 @@ def published_points(claims: Sequence[Claim]) -> list[Point]:
             continue
         accuracy = claim.own.scores["acc"]
         value = accuracy.high if PROTOCOLS[claim.published.protocol].is_best else accuracy.mean
-        name = f"{claim.experiment.method.name}, {claim.experiment.rows.dataset}"
+        name = f"{claim.experiment.method.title}, {claim.experiment.rows.dataset}"
         words = f"{claim.experiment.title}: published {claim.published.scores['acc']:g} %, measured {100 * value:.1f} %"
         points.append(Point(name, float(claim.published.scores["acc"]), 100 * value, 0.0, "method", words))
     return points
