@@ -225,6 +225,29 @@ def test_an_overview_lays_the_sets_side_by_side(overviews: list[Overview]) -> No
     assert not any(cell.is_best for cell in rows["linear-probe"].cells)
 
 
+def test_one_seed_is_compared_once_and_what_draws_nothing_with_every_seed(
+    write_file: Write, make_line: Callable[..., dict[str, Any]]
+) -> None:
+    file = write_file(
+        """
+        references = ["kmeans"]
+        [defaults]
+        seeds = 3
+        [[matrix]]
+        sets = ["digits"]
+        methods = ["scp", "agglomerative"]
+        """
+    )
+    lines = [
+        make_line(experiment, seed, 0.5 if experiment.method.name == "kmeans" else 0.9)
+        for experiment in file.experiments
+        for seed in (experiment.seeds if experiment.method.name == "kmeans" else experiment.seeds[:1])
+    ]
+    rows = {row.title: row.against for row in build_tables([file], lines)[0].rows}
+    assert rows["scp"].n == 1
+    assert rows["agglomerative"].n == 3
+
+
 def test_ranks_need_a_result_on_every_set(overviews: list[Overview]) -> None:
     ranks = {row.title: row.rank for row in overviews[0].rows}
     assert ranks["scp"] == 1.5  # second of four, first of three
@@ -248,6 +271,7 @@ def test_an_overview_says_where_seeds_are_missing(overviews: list[Overview]) -> 
     text = overview_markdown(overviews[0])
     scp, agglomerative = (next(row for row in text.splitlines() if f"| {name} |" in row) for name in SHORT)
     assert scp.count("(1 of 3 seeds)") == 2
+    assert "| 2 above, 0 below, of 2 |" in scp
     assert "seeds)" not in agglomerative  # it draws nothing: one is all
     assert agglomerative.count("—") == 2
 

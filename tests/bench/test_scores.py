@@ -80,10 +80,10 @@ def test_five_seeds_can_prove_no_more_than_a_sixteenth() -> None:
     assert result.p == pytest.approx(1 / 16)
 
 
-def test_a_method_without_a_seed_stands_for_all() -> None:
-    result = compare({0: 0.5}, {0: 0.4, 1: 0.6, 2: 0.3})
+def test_common_seeds_are_compared() -> None:
+    result = compare({0: 0.5, 2: 0.2, 3: 0.9}, {0: 0.4, 1: 0.6, 2: 0.3})
     assert result is not None
-    assert (result.n, result.n_better) == (3, 2)
+    assert (result.n, result.n_better, result.n_worse) == (2, 1, 1)
     assert compare({0: 1.0, 1: 1.0}, {}) is None
     assert compare({0: 1.0, 1: 1.0}, {2: 1.0, 3: 1.0}) is None
 

@@ -66,21 +66,17 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Comparis
     Parameters
     ----------
     first, second : mapping of int to float
-        Scores by seed. A method that draws nothing has one, which stands for every seed.
+        Scores by seed.
 
     Returns
     -------
     comparison : Comparison or None
         None without a common seed.
     """
-    seeds = sorted((first.keys() | second.keys()) if 1 in (len(first), len(second)) else (first.keys() & second.keys()))
-    if not seeds or not first or not second:
+    seeds = sorted(first.keys() & second.keys())
+    if not seeds:
         return None
-
-    def value(scores: Mapping[int, float], seed: int) -> float:
-        return next(iter(scores.values())) if len(scores) == 1 else scores[seed]
-
-    differences = np.array([value(first, seed) - value(second, seed) for seed in seeds])
+    differences = np.array([first[seed] - second[seed] for seed in seeds])
     signs = np.array(list(itertools.product((1, -1), repeat=min(len(seeds), 12))))
     sums = np.abs(signs @ differences[: signs.shape[1]])
     observed = np.abs(differences[: signs.shape[1]].sum())

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from covey.bench._check import takes_number
+from covey.bench._check import is_seeded, takes_number
 from covey.bench._experiment import Experiment, ExperimentFile, Method, digest_of, merge_experiments, settings_of
 from covey.bench._ledger import OK
 from covey.bench._protocol import PROTOCOLS, Protocol
@@ -240,12 +240,17 @@ def _arranged(rows: list[Row]) -> list[Row]:
     rows = [*(row for row in rows if not row.experiment.group), *_best_of_groups(rows)]
     baseline = next((row.by_seed for row in rows if row.experiment.method.title == _BASELINE), {})
     compared = [
-        replace(row, against=compare(row.by_seed, baseline))
-        if row.kind != "ceiling" and row.title != _BASELINE
-        else row
+        replace(row, against=_against(row, baseline)) if row.kind != "ceiling" and row.title != _BASELINE else row
         for row in rows
     ]
     return sorted(compared, key=lambda row: (_KINDS.index(row.kind), row.scores["acc"].mean if row.scores else -1.0))
+
+
+def _against(row: Row, baseline: Mapping[int, float]) -> Comparison | None:
+    """Compare a row with k-means; the one run of a method that draws nothing stands for every seed."""
+    if row.by_seed and not is_seeded(row.experiment.method):
+        return compare(dict.fromkeys(baseline, next(iter(row.by_seed.values()))), baseline)
+    return compare(row.by_seed, baseline)
 
 
 def _best_of_groups(rows: list[Row]) -> Iterator[Row]:
