@@ -242,7 +242,7 @@ def test_the_quick_file_runs_for_real_and_reports(tmp_path: Path, monkeypatch: p
     arguments = ["bench", "run", "quick", "--output", str(out), "--data", str(tmp_path)]
     first = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert first.exit_code == 0, first.output
-    assert "failed=0 sets_missing=0" in first.output
+    assert "failed=0 skipped=0 sets_missing=0" in first.output
     before = (out / "results.jsonl").read_bytes()
     again = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert "done=0" in again.output
