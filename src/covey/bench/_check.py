@@ -71,14 +71,18 @@ def is_seeded(method: Method) -> bool:
     """Tell whether a method's result can hang on its seed."""
     if method.name not in CLUSTERERS:
         return method.name != NEAREST
-    return "random_state" in CLUSTERERS[method.name]().get_params(deep=False)
+    return _has_parameter(method, "random_state")
 
 
 def takes_number(method: Method) -> bool:
     """Tell whether a method is told how many clusters to make; some find the number themselves."""
     if method.name not in CLUSTERERS:
         return method.name == RANDOM
-    return "n_clusters" in CLUSTERERS[method.name]().get_params(deep=False)
+    return _has_parameter(method, "n_clusters")
+
+
+def _has_parameter(method: Method, name: str) -> bool:
+    return name in CLUSTERERS[method.name]().get_params(deep=False)
 
 
 def _check_rows(experiment: Experiment) -> None:

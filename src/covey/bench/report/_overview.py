@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from covey.bench._check import is_seeded
-from covey.bench.report._tables import SCORES, Row, Table
+from covey.bench._references import RANDOM
+from covey.bench.report._tables import KINDS, SCORES, Row, Table
 from covey.bench.report._text import NOTHING, TUNING_WORDS, spread
 
 _SHOWN: Final = ("acc", "ami")
-_KINDS: Final = ("floor", "method", "ceiling")
-_RANDOM: Final = "random"
 Place = tuple[str, str]
 
 
@@ -107,7 +106,7 @@ def _overview(tables: Sequence[Table], score: str) -> Overview:
         for row in table.rows:
             by_title.setdefault(row.title, [None] * len(tables))[column] = row
     rows = [_row(title, found, ranks, score) for title, found in by_title.items()]
-    rows.sort(key=lambda row: (_KINDS.index(row.kind), -(row.rank or len(rows) + 1.0)))  # without a rank first
+    rows.sort(key=lambda row: (KINDS.index(row.kind), -(row.rank or len(rows) + 1.0)))  # without a rank first
     protocol, tuning = tables[0].protocol.name, tables[0].tuning
     return Overview(
         title=f"{SCORES[score]}, {protocol}, {TUNING_WORDS[tuning].partition(':')[0]}",
@@ -119,7 +118,7 @@ def _overview(tables: Sequence[Table], score: str) -> Overview:
 
 def _ranks(table: Table, score: str) -> dict[str, float]:
     """Return the place of each method and floor of a table that has a result; equals share the mean of their places."""
-    scored = [row for row in table.rows if row.scores and row.kind != "ceiling" and row.title != _RANDOM]
+    scored = [row for row in table.rows if row.scores and row.kind != "ceiling" and row.title != RANDOM]
     values = np.array([row.scores[score].mean for row in scored])
     return {
         row.title: float((values > value).sum() + ((values == value).sum() + 1) / 2)

@@ -24,7 +24,8 @@ SCORES: Final[Mapping[str, str]] = {
 }
 """Scores by their names in the lines, and what tables call them."""
 
-_KINDS: Final = ("floor", "method", "ceiling")
+KINDS: Final = ("floor", "method", "ceiling")
+"""Of rows, in the order of tables."""
 _BASELINE: Final = Method("kmeans").title
 Line = Mapping[str, Any]
 
@@ -243,7 +244,7 @@ def _arranged(rows: list[Row]) -> list[Row]:
         replace(row, against=_against(row, baseline)) if row.kind != "ceiling" and row.title != _BASELINE else row
         for row in rows
     ]
-    return sorted(compared, key=lambda row: (_KINDS.index(row.kind), row.scores["acc"].mean if row.scores else -1.0))
+    return sorted(compared, key=lambda row: (KINDS.index(row.kind), row.scores["acc"].mean if row.scores else -1.0))
 
 
 def _against(row: Row, baseline: Mapping[int, float]) -> Comparison | None:
