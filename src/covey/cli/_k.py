@@ -10,15 +10,6 @@ from covey.cli import _console, _options
 if TYPE_CHECKING:
     from covey.pipeline import ProjectEvidence
 
-# Heads of the table's columns; a longer one would make it wider than a terminal.
-_SHORT = {
-    "coding_length": "coding",
-    "held_out_coding_length": "held out",
-    "silhouette": "silh.",
-    "stability": "stab.",
-    "silhouette_stability": "silh. x stab.",
-}
-
 
 @click.command("k")
 @_options.project_argument
@@ -73,11 +64,14 @@ def _write_page(project: Path, partition_id: int, progress: _console.Bars) -> Pa
 
 def _echo(evidence: "ProjectEvidence", page: Path | None) -> None:
     """Print the table, and below it what to make of it."""
+    from covey.selection import CRITERIA
+
     result = evidence.result
     names = list(result.evidence)
     at_best = {name: choice["n_clusters"] for name, choice in result.to_dict()["choices"].items()}
     marks = {granularity.n_clusters: granularity.name for granularity in result.granularities}
-    heads = {name: _SHORT.get(name, name) for name in names}
+    # A longer head would make the table wider than a terminal.
+    heads = {name: (CRITERIA.spec(name).short if name in CRITERIA else "") or name for name in names}
     rows = []
     for i, row in enumerate(result.curve):
         number = row.n_clusters

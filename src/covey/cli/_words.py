@@ -130,7 +130,7 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
     "--space",
     default="features",
     show_default=True,
-    help="features, or representation: what the run's method made of them (cpp, scp).",
+    help="features, or representation: what the run's method made of them, where it makes one.",
 )
 @click.option("--engine", default="exact", show_default=True, help="exact, or usearch, which is approximate.")
 @run_option

@@ -16,11 +16,10 @@ from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_p
 from covey.pipeline._names import NamingReport, folder_vocabulary, name_partition, try_to_name
 from covey.pipeline._pixels import IMAGE_SIZE, check_pixel_options
 from covey.pipeline._search import SearchHit, SearchResult, search_project
-from covey.pipeline._stages import METHOD_PARAMS, check_output, make_estimator, scan_sources
+from covey.pipeline._stages import check_output, make_estimator, scan_sources
 
 __all__ = [
     "IMAGE_SIZE",
-    "METHOD_PARAMS",
     "CheckpointFile",
     "EmbedReport",
     "Evaluation",

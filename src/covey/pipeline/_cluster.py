@@ -206,7 +206,7 @@ def cluster_folder(
                 features = fit_pixels(project, packed, estimator, method, progress)
                 told = describe_pixels(features, packed)
             else:
-                fit_estimator(estimator, features.X, progress, views=features.views)
+                fit_estimator(estimator, features.X, progress, method=method, views=features.views)
                 told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
         info = {**told, **describe_run(selection, extract, seconds)}
         partition = with_structure(make_partition(features, estimator, method=method, info=info), features)

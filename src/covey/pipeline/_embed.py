@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from inspect import signature
 from typing import Any
 
 from covey.backbones import load_backbone
@@ -89,8 +88,8 @@ def check_views(n_views: int, method: str | None = None) -> None:
     """
     if n_views != 0 and n_views < FEWEST_VIEWS:
         raise InvalidValueError(f"n_views is {n_views}; it must be 0, or at least {FEWEST_VIEWS} to make a pair.")
-    if n_views and method is not None and not _takes_views(method):
-        able = ", ".join(name for name in CLUSTERERS if _takes_views(name)) or "none"
+    if n_views and method is not None and not CLUSTERERS.spec(method).takes_views:
+        able = ", ".join(spec.name for spec in CLUSTERERS.specs() if spec.takes_views) or "none"
         raise InvalidValueError(
             f"{n_views} views of each picture were asked for, but {method} takes none; methods that take views: {able}."
         )
@@ -205,10 +204,6 @@ def describe_features(backbones: Sequence[Backbone], *, n_views: int, normalize_
         augmentation = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(Augmentation()).items()}
         facts |= {"n_views": n_views, "augmentation": augmentation}
     return facts
-
-
-def _takes_views(method: str) -> bool:
-    return "views" in signature(CLUSTERERS[method].fit).parameters
 
 
 def _leave_out(project: Project, report: ExtractReport) -> list[ImageFailure]:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 from covey import __version__
+from covey.cluster import CLUSTERERS
 from covey.engines import n_threads
 from covey.errors import InvalidValueError, ProjectError
 from covey.images import PackedImages, pack_images
@@ -126,10 +126,10 @@ def fit_pixels(
     """
     fingerprint = _fingerprint(packed, method, estimator.get_params(deep=False))
     keywords: dict[str, Any] = {}
-    if {"resume", "checkpoint"} <= signature(estimator.fit).parameters.keys():
+    if CLUSTERERS.spec(method).resumes:
         file = checkpoint_file(project, fingerprint)
         keywords = {"resume": file.read(), "checkpoint": file.write}
-    fit_estimator(estimator, packed.pixels, progress, **keywords)
+    fit_estimator(estimator, packed.pixels, progress, method=method, **keywords)
     store = project.features
     if not store.shard_ids(fingerprint) >= set(packed.ids):
         store.write_shard(fingerprint, store.next_index(fingerprint), packed.ids, estimator.transform(packed.pixels))

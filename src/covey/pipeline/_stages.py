@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,6 @@ from covey.store import Project
 from covey.types import Progress
 
 N_REASONS = 3  # unreadable files that an error names
-
-# What a method gets from the walk beyond its constructor's defaults. The direction of a pretrained feature carries
-# what the network knows, its length mostly contrast, so k-means runs on the sphere.
-METHOD_PARAMS: Mapping[str, Mapping[str, Any]] = {"kmeans": {"spherical": True}}
 
 
 def check_output(sources: Sequence[Path], output: Path) -> None:
@@ -140,7 +135,7 @@ def make_estimator(
     for name in params or {}:
         if name not in known:
             raise InvalidValueError(f"{method} has no parameter {name!r}; it has {', '.join(known)}.")
-    given = {"n_clusters": n_clusters, "random_state": random_state, "device": device, **METHOD_PARAMS.get(method, {})}
+    given = {"n_clusters": n_clusters, "random_state": random_state, "device": device, **CLUSTERERS.spec(method).params}
     fitting = {name: value for name, value in given.items() if name in known}
     return estimator.set_params(**{**fitting, **(params or {})})
 
@@ -173,8 +168,8 @@ def finds_number_itself(estimator: Any, n_clusters: int | None) -> bool:
     return finds_number
 
 
-def fit_estimator(estimator: Any, X: Any, progress: Progress | None, **keywords: Any) -> None:
-    """Fit an estimator, with progress if its `fit` can tell it.
+def fit_estimator(estimator: Any, X: Any, progress: Progress | None, *, method: str, **keywords: Any) -> None:
+    """Fit an estimator, with progress if its `fit` reports it.
 
     Parameters
     ----------
@@ -183,9 +178,11 @@ def fit_estimator(estimator: Any, X: Any, progress: Progress | None, **keywords:
     X : ndarray
         Features of the images, or their pixels.
     progress : Progress or None
-        Told how far the fit is.
+        Called with how far the fit is.
+    method : str
+        Its registered name.
     **keywords
-        Further ones of its `fit`, views for one; those that are None are left out.
+        Further ones of its `fit`, e.g. views; those that are None are left out.
 
     Raises
     ------
@@ -193,7 +190,7 @@ def fit_estimator(estimator: Any, X: Any, progress: Progress | None, **keywords:
         If a parameter's value is not allowed; the estimator's own words say what is.
     """
     keywords = {name: value for name, value in keywords.items() if value is not None}
-    if "progress" in signature(estimator.fit).parameters:
+    if "progress" in CLUSTERERS.spec(method).takes:
         keywords["progress"] = progress
     try:
         estimator.fit(X, **keywords)
