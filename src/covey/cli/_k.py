@@ -1,7 +1,7 @@
 """`covey k`: the evidence for a number of clusters."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @_options.output_options
-def k(project: Path, **options: Any) -> None:
+def k(
+    project: Path,
+    *,
+    k_min: int | None,
+    k_max: int | None,
+    criterion: str,
+    backbone: tuple[str, ...],
+    random_state: int,
+    speech: _options.Output,
+) -> None:
     """Weigh the numbers of clusters of a project.
 
     Five criteria judge each number without labels. The table shows them all, k.json keeps them, and the gallery of the
@@ -41,18 +50,23 @@ def k(project: Path, **options: Any) -> None:
     from covey.pipeline import weigh_project
     from covey.store import Project
 
-    chosen = {name: options[name] or None for name in ("k_min", "k_max", "criterion", "backbone")}
-    with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
+    with speech.bars() as progress:
         evidence = weigh_project(
-            project, random_state=options["random_state"], progress=progress, **_options.drop_none(chosen)
+            project,
+            backbone=backbone or None,
+            criterion=criterion,
+            k_min=k_min,
+            k_max=k_max,
+            random_state=random_state,
+            progress=progress,
         )
         with Project.open(project) as opened:
             partitions = opened.partitions()
         page = _write_page(project, partitions[-1].id, progress) if partitions else None
-    if options["as_json"]:
+    if speech.as_json:
         facts = {"project": str(project), "backbones": evidence.backbones, "file": str(evidence.path)}
         _console.echo_json({**facts, "page": str(page) if page else None, **evidence.result.to_dict()})
-    elif not options["quiet"]:
+    elif not speech.quiet:
         _echo(evidence, page)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from covey.cluster._cpp import CPP
     from covey.cluster._kmeans import KMeans
     from covey.cluster._mmdc import MMDC
+    from covey.cluster._parameters import check_parameters
     from covey.cluster._scan import SCAN
     from covey.cluster._scp import SCP
     from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
@@ -46,12 +47,14 @@ __all__ = [
     "FineTuned",
     "KMeans",
     "fine_tune",
+    "check_parameters",
     "select_beta",
 ]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "_parameters": ("check_parameters",),
         "_kmeans": ("KMeans",),
         "_temi": ("TEMI", "BetaSweep", "FineTuned", "fine_tune", "select_beta"),
         "_scp": ("SCP",),
