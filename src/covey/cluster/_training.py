@@ -14,6 +14,7 @@ from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
 from covey.errors import ConvergenceError
+from covey.metrics import cluster_size_kl, entropy
 from covey.neighbors import nearest_neighbors
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
@@ -154,18 +155,16 @@ def collect_predictions(
         n_clusters = p.shape[1]
         labels.append(p.argmax(axis=1))
         surest.append(p.max(axis=1))
-        entropies.append(-(p * np.log(np.where(p > 0, p, 1))).sum(axis=1, dtype=np.float64))
+        entropies.append(entropy(p))
         if n_rows * n_clusters <= _MOST_PROBABILITIES:
             kept.append(p)
     found, highest = np.concatenate(labels), np.concatenate(surest)
-    shares = np.bincount(found, minlength=n_clusters) / n_rows
-    used = shares[shares > 0]
     diagnostics = {
         "mean_max_probability": float(highest.mean(dtype=np.float64)),
         "median_max_probability": float(np.median(highest)),
         "conditional_entropy": float(np.concatenate(entropies).mean()),
-        "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
-        "n_empty_clusters": int((shares == 0).sum()),
+        "kl_to_uniform": cluster_size_kl(found, n_clusters=n_clusters),
+        "n_empty_clusters": n_clusters - len(np.unique(found)),
     }
     return found, np.concatenate(kept) if kept else None, diagnostics
 

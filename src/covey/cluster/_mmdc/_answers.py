@@ -16,6 +16,7 @@ from torch import Tensor
 from covey._torch import resolve_device, to_numpy
 from covey.cluster._mmdc._pictures import Pictures, Views
 from covey.cluster._mmdc._training import EpochLosses
+from covey.metrics import cluster_size_kl
 from covey.nn import PictureNet
 from covey.types import ByteArray, FloatArray, IntArray
 
@@ -71,12 +72,10 @@ def nearest(rows: FloatArray, centers: FloatArray) -> IntArray:
 
 def describe(labels: IntArray, n_clusters: int, last: EpochLosses) -> dict[str, Any]:
     """Gather what labels (n,) and the last epoch tell of a training, JSON-compatible."""
-    shares = np.bincount(labels, minlength=n_clusters) / len(labels)
-    used = shares[shares > 0]
     return {
         **{name: None if math.isnan(value) else value for name, value in last._asdict().items()},
-        "n_empty_clusters": int((shares == 0).sum()),
-        "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
+        "n_empty_clusters": n_clusters - len(np.unique(labels)),
+        "kl_to_uniform": cluster_size_kl(labels, n_clusters=n_clusters),
     }
 
 
