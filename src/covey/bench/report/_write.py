@@ -117,8 +117,9 @@ READING = (
     "which a cluster that was asked for holds no fitted row. Times are those of the fit, as multiples of k-means on "
     "the same rows, measured in the same process after it; the first fit of a process also pays for starting the "
     "libraries, which shows where k-means takes less than a second. Peak MiB is that of the whole process, libraries "
-    "included, in brackets what the fit added. The p of the comparison is exact (random signs), and cannot fall below "
-    "1/16 with five seeds."
+    "included, in brackets what the fit added. The p of the comparison is that of a paired permutation "
+    "test over all common seeds (random signs, two-sided): exact for up to 16 seeds, from 99,999 random sign patterns "
+    "(p ≈) for more. With five seeds it cannot fall below 1/16."
 )
 OVERVIEW_READING = (
     "Bold is the best mean of a column, ceilings apart; it need not differ from the next by more than the spread. The "
