@@ -6,6 +6,7 @@ an entry-point group. Nothing is imported until it is asked for.
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -41,17 +42,17 @@ class Registry(Mapping[str, Any]):
         self.kind = kind
         self.group = group
         self._builtin = dict(builtin)
-        self._targets: dict[str, str] | None = None
+        self._targets: dict[str, Any] | None = None
 
-    def _resolve_targets(self) -> dict[str, str]:
+    def _resolve_targets(self) -> dict[str, Any]:
         if self._targets is None:
-            targets = dict(self._builtin)
+            targets: dict[str, Any] = dict(self._builtin)
             for point in entry_points(group=self.group):
                 self._claim(targets, point)
             self._targets = targets
         return self._targets
 
-    def _claim(self, targets: dict[str, str], point: EntryPoint) -> None:
+    def _claim(self, targets: dict[str, Any], point: EntryPoint) -> None:
         taken = targets.get(point.name)
         if taken is not None and taken != point.value:
             raise ValueError(
@@ -64,8 +65,28 @@ class Registry(Mapping[str, Any]):
         targets = self._resolve_targets()
         if name not in targets:
             raise UnknownNameError(self._explain(name))
+        if not isinstance(targets[name], str):
+            return targets[name]
         module, _, attribute = targets[name].partition(":")
         return getattr(import_module(module), attribute)
+
+    @contextmanager
+    def register(self, name: str, item: Any) -> Iterator[None]:
+        """Add an item, or replace one, until the block ends.
+
+        Parameters
+        ----------
+        name : str
+            Under which it will be found.
+        item : object
+            The item, or its place ``"module:attribute"``.
+        """
+        targets = self._resolve_targets()
+        self._targets = {**targets, name: item}
+        try:
+            yield
+        finally:
+            self._targets = targets
 
     def _explain(self, name: str) -> str:
         names = list(self)

@@ -21,6 +21,7 @@ import numpy as np
 
 from covey.bench._experiment import RowsSpec
 from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
+from covey.bench.datasets import DATASETS, include_files
 from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
 from covey.bench.runner._prepare import Arrays, load_arrays, prepare_rows
 from covey.bench.runner._scores import score_batches, score_labels
@@ -40,7 +41,9 @@ def main(task_path: Path, result_path: Path) -> None:
     task = json.loads(task_path.read_text(encoding="utf-8"))
     if task["kind"] == "prepare":
         rows = RowsSpec(**{**task["rows"], "features": tuple(task["rows"]["features"])})
-        result = {**prepare_rows(rows, Path(task["data"])), "hardware": hardware(), "versions": versions()}
+        with include_files(DATASETS, [Path(path) for path in task["include"]]):
+            facts = prepare_rows(rows, Path(task["data"]))
+        result = {**facts, "hardware": hardware(), "versions": versions()}
     else:
         result = run_seed(task)
     temporary = result_path.with_suffix(".part")

