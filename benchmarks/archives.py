@@ -30,7 +30,7 @@ _IMAGENET_TERMS = "ImageNet terms, research only"
 
 
 def unpack(archive: Path, name: str) -> Path:
-    """Unpack a tar of pictures into the cache, once, and return its folder."""
+    """Unpack a tar of images into the cache, once, and return its folder."""
     folder = cache_folder() / name
     if folder.is_dir():
         return folder
@@ -51,9 +51,9 @@ def load_imagenette(archive: Path) -> Dataset:
 
 
 def load_cifar10_part(archive: Path) -> Dataset:
-    """Read the first 2,000 training pictures of each class of CIFAR-10 to fit, all test pictures to score.
+    """Read the first 2,000 training images of each class of CIFAR-10 to fit, all test images to score.
 
-    `archive` is that of the test pictures; ``cifar10-train20k.tar`` lies beside it.
+    `archive` is that of the test images; ``cifar10-train20k.tar`` lies beside it.
     """
     train = unpack(archive.with_name("cifar10-train20k.tar"), "cifar10-train")
     test = unpack(archive, "cifar10-test")
@@ -79,7 +79,7 @@ def _table(name: str, file: str, n_rows: int, n_classes: int) -> DatasetSpec:
     """Describe a table of ready features."""
     layout = "safetensors with X and y, four fifths to fit"
     terms = "MIT (BGU-CS-VIL/DeepDPM)"
-    return DatasetSpec(name, file, load_table, n_rows, n_classes, terms, layout, has_pictures=False)
+    return DatasetSpec(name, file, load_table, n_rows, n_classes, terms, layout, has_images=False)
 
 
 DATASETS = (

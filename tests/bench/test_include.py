@@ -22,7 +22,7 @@ TWO_MOONS = """
         X[:, 0] += 18 * y - 9
         return split_numbered(Split("pair", y, features=X.astype(np.float32)))
 
-    DATASETS = [DatasetSpec("pair", "", load, 40, 2, "ours", "nothing", has_pictures=False)]
+    DATASETS = [DatasetSpec("pair", "", load, 40, 2, "ours", "nothing", has_images=False)]
 """
 
 

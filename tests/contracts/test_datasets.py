@@ -205,7 +205,7 @@ def test_it_loads_its_sample(sampled: tuple[DatasetSpec, Path]) -> None:
         assert split.y.dtype == np.int64
         assert split.y.min() >= 0
         assert split.y.max() < len(dataset.classes)
-        assert (split.features is None) == spec.has_pictures
+        assert (split.features is None) == spec.has_images
         if split.pixels is not None:
             assert split.pixels.dtype == np.uint8
             assert split.pixels.shape[3] == 3

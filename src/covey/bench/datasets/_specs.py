@@ -91,7 +91,7 @@ COCO = DatasetSpec(
     _folders.load_coco,
     None,
     80,
-    "annotations CC BY 4.0; pictures under Flickr's terms",
+    "annotations CC BY 4.0; images under Flickr's terms",
     "annotations/instances_{train,val}2017.json, train2017/, val2017/",
 )
 FOLDERS = DatasetSpec(
@@ -114,7 +114,7 @@ DIGITS = DatasetSpec(
     10,
     "CC BY 4.0",
     "comes with scikit-learn: raw pixels, four fifths to fit",
-    has_pictures=False,
+    has_images=False,
 )
 
 MNIST_5000 = DatasetSpec(

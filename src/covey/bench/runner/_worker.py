@@ -52,7 +52,7 @@ def main(task_path: Path, result_path: Path) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it; a killed scheduler shall leave nothing behind."""
+    """Ask Linux to end this process with the one that started it; a killed scheduler must leave nothing behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -116,7 +116,7 @@ def rows_to_fit(arrays: Arrays, fit: str) -> tuple[Any, IntArray]:
 
 
 def flatten(arrays: Arrays) -> Arrays:
-    """Return pictures as rows of numbers, for what is no method on pictures; rows of features stay as they are."""
+    """Return images as rows of numbers, for what is not a method on images; rows of features stay as they are."""
     if arrays.X.ndim == 2:
         return arrays
     rows = (part.reshape(len(part), -1).astype(np.float32) for part in (arrays.X, arrays.X_test))
@@ -179,7 +179,7 @@ def _predict_proba(estimator: Any, X: Any) -> FloatArray | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what would make a line long; what is no finite number becomes text."""
+    """Leave out what would make a line long; what is not a finite number becomes text."""
 
     def is_short(value: Any) -> bool:
         return not isinstance(value, list | dict) or len(value) <= _LONGEST_LIST
@@ -191,7 +191,7 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time_reference(X: Any, n_clusters: int) -> dict[str, float]:
-    """Time k-means on the same rows in the same process: what costs are told in."""
+    """Time k-means on the same rows in the same process: the unit in which costs are reported."""
     flat = X if X.ndim == 2 else np.reshape(X, (len(X), -1)).astype(np.float32)
     with warnings.catch_warnings(), Meter() as meter:
         warnings.simplefilter("ignore")

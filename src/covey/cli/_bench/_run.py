@@ -41,7 +41,13 @@ _OUTPUT = Path("bench-results")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
 @click.pass_obj
 def run(
-    include: tuple[Path, ...], files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...], **options: Any
+    include: tuple[Path, ...],
+    /,
+    files: tuple[str, ...],
+    output: Path,
+    data: Path,
+    only: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Run what FILES ask for and is not finished yet.
 
