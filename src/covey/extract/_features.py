@@ -37,7 +37,7 @@ def extract_features(
     batch_size : int, default=64
         Images encoded at once.
     n_workers : int, optional
-        Processes of an engine that has some; threads that read pictures otherwise. One for each processor if not given.
+        Processes of an engine that has some; threads that read images otherwise. One for each processor if not given.
     engine : str, default="inline"
         A name of `covey.engines.ENGINES`. On one machine ``"inline"`` keeps all processors busy.
     progress : Progress, optional

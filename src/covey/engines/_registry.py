@@ -1,0 +1,5 @@
+"""The engines by name."""
+
+from covey.registry import Registry
+
+ENGINES = Registry("engine", "covey.engines", {"inline": "covey.engines._run:run_inline"})
