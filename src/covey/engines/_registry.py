@@ -1,4 +1,4 @@
-"""The engines by name."""
+"""Engines: name to ``"module:attribute"``."""
 
 from covey.registry import Registry
 
