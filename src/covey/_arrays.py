@@ -84,6 +84,21 @@ def iter_chunks(n_rows: int, chunk_size: int) -> Iterator[slice]:
         yield slice(start, min(start + chunk_size, n_rows))
 
 
+def iter_blocks(n_rows: int, row_size: int, block_size: int) -> Iterator[slice]:
+    """Yield slices that cover ``range(n_rows)`` in order, each of as many rows as fit into a block, at least one.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    row_size : int
+        What one row takes: entries or bytes, at least 1.
+    block_size : int
+        What a block may take, in the same unit.
+    """
+    return iter_chunks(n_rows, max(1, block_size // row_size))
+
+
 def cluster_means(X: FloatArray, labels: IntArray, n_clusters: int) -> FloatArray:
     """Average the rows of each cluster; the mean of an empty cluster is zero.
 

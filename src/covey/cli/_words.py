@@ -70,7 +70,7 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
     """
     from covey.cli._report import naming_line, write_pages
     from covey.pipeline import name_partition
-    from covey.store import Project, write_tables
+    from covey.store import Project
     from covey.text import CommandCaptioner
 
     command = options["captioner"]
@@ -88,7 +88,7 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
                 progress=progress,
                 **keywords,
             )
-            write_tables(opened, run.id)
+            opened.write_tables(run.id)
             clusters = opened.clusters(run.id)
         page = write_pages(project, run.id, progress) if options["has_gallery"] else None
     if options["as_json"]:

@@ -45,7 +45,7 @@ from covey.pipeline._stages import (
 )
 from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult
-from covey.store import Ledger, Project, write_evidence, write_skipped, write_tables
+from covey.store import Ledger, Project
 from covey.types import Features, Progress
 
 
@@ -253,10 +253,10 @@ def _name_and_write(
 
 def _write_tables(project: Project, partition_id: int, selection: NClustersResult | None) -> tuple[Path, ...]:
     """Write what other programs read of a run, and the evidence if its number of clusters was chosen."""
-    tables = write_tables(project, partition_id)
+    tables = project.write_tables(partition_id)
     if selection is None:
         return (*tables,)
-    return (*tables, write_evidence(project.run_folder(partition_id), selection.to_dict()))
+    return (*tables, project.write_evidence(selection.to_dict(), partition_id=partition_id))
 
 
 def embed_folder(
@@ -290,7 +290,7 @@ def embed_folder(
     with ExitStack() as stack:
         project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
         report = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
-        write_skipped(project)
+        project.write_skipped()
         return load_features(project, models), report, project.ledger()
 
 

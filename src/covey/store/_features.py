@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from covey._arrays import check_features
+from covey._files import DamagedFileError, remove_leftovers
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors, map_array, remove_leftovers, write_array
+from covey.store._disk import disk_errors, map_array, write_array
 from covey.store._records import FeatureSetInfo
-from covey.store._shards import DamagedFileError, Shard, read_shard, write_shard
+from covey.store._shards import Shard, read_shard, write_shard
 from covey.types import Features, FloatArray, ImageFailure, IntArray
 
 _logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Final
 
 from covey import __version__
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors
 from covey.store._database import connect, transaction, utc_now
+from covey.store._disk import disk_errors
 
 APPLICATION_ID: Final = 0x434F5645
 """What marks an SQLite file as a covey project: ``COVE`` in ASCII, at byte 68 of the file."""

@@ -233,7 +233,7 @@ def test_a_full_disk_keeps_what_was_finished(
     extract(records[:8], store)
     before = shard_bytes(store)
     with monkeypatch.context() as patch:
-        patch.setattr("covey.store._atomic._flush", refuse)
+        patch.setattr("covey._files._flush", refuse)
         with pytest.raises(ProjectError, match=r"Shard 1 .*No space left on device.*run the same command again"):
             extract(records, store)
     assert shard_bytes(store) == before
