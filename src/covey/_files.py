@@ -112,7 +112,7 @@ def write_text(path: Path, text: str, *, is_durable: bool = True) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of killed writers directly in `folder`; call it only where nobody else writes."""
+    """Remove the temporary files of killed writers directly in `folder`; call it only where no other process writes."""
     for leftover in folder.glob(f".*{_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
@@ -199,8 +199,8 @@ def exclusive_lock(path: Path, subject: str) -> Iterator[None]:
     Parameters
     ----------
     path : Path
-        The lock file, made if missing; it names the process that holds it. A symbolic link is refused, so that nobody
-        can have another file overwritten.
+        The lock file, made if missing; it names the process that holds it. A symbolic link is refused, so that no other
+        file is overwritten.
     subject : str
         What the lock guards, for the message.
 
@@ -227,7 +227,7 @@ def exclusive_lock(path: Path, subject: str) -> Iterator[None]:
 
 
 def _create(temporary: Path) -> int:
-    """Make an empty file that nobody else has and return its mode, which follows the umask."""
+    """Make a new empty file and return its mode, which follows the umask."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY  # EXCL follows no symbolic link
     try:
         descriptor = os.open(temporary, flags, 0o666)

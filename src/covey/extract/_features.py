@@ -1,4 +1,4 @@
-"""Features of the pictures as they are."""
+"""Features of the images as they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,13 +37,13 @@ def extract_features(
     batch_size : int, default=64
         Images encoded at once.
     n_workers : int, optional
-        Processes of an engine that has some; threads that read pictures otherwise. One for each processor if not given.
+        Processes of an engine that has some; threads that read images otherwise. One for each processor if not given.
     engine : str, default="inline"
         A name of `covey.engines.ENGINES`. On one machine ``"inline"`` keeps all processors busy.
     progress : Progress, optional
-        Told ``("embed", n_done, n_total)`` after each batch, or after each shard if the engine has processes.
+        Called with ``("embed", n_done, n_total)`` after each batch, or after each shard if the engine has processes.
     thumbnails : Path, optional
-        Folder of thumbnails; those that are missing are written while the decoded picture is at hand.
+        Folder of thumbnails; those that are missing are written while the decoded image is in memory.
     shard_size : int, default=1024
         Images in a shard: what a killed run loses at most, for each worker.
 

@@ -1,4 +1,4 @@
-"""Pictures of one small size in one file, for methods that learn from pixels.
+"""Images of one small size in one file, for methods that learn from pixels.
 
 Format, version 1: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
 ``format`` = ``covey-pixels``, ``version`` and ``ids`` (JSON list of n image ids).
@@ -26,13 +26,13 @@ from covey.types import BackboneSpec, ByteArray, ImageFailure, ImageRecord, Prog
 
 _FORMAT = "covey-pixels"
 _VERSION = "1"
-_AT_ONCE = 256  # pictures that are decoded before they are written
+_AT_ONCE = 256  # images that are decoded before they are written
 _THUMBNAIL_PX = 256
 _N_CHANNELS = 3
 
 
 class PackedImages(NamedTuple):
-    """What `pack_images` made.
+    """The result of `pack_images`.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def pack_images(
     thumbnails: Path | None = None,
     progress: Progress | None = None,
 ) -> PackedImages:
-    """Bring pictures to one size and put them into one file, which is mapped.
+    """Bring images to one size and write them to one file, which is mapped.
 
     Parameters
     ----------

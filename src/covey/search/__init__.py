@@ -1,6 +1,6 @@
 """From a query vector to ranked hits (arrays only): `search_rows`, over all rows or some, exactly or approximately.
 
-What a query is (a picture, a text, a cluster) is the caller's business. `SEARCH_ENGINES` maps names to classes that are
+What a query is (an image, a text, a cluster) is the caller's business. `SEARCH_ENGINES` maps names to classes that are
 made of the rows to search; the exact one is the oracle for all others.
 """
 
@@ -31,7 +31,7 @@ def search_rows(
     rows: IntArray | None = None,
     engine: str = "exact",
 ) -> list[Hits]:
-    """Find the rows that are most like each query.
+    """Find the rows that are most similar to each query.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def search_rows(
     Returns
     -------
     hits : list of Hits
-        One for each query, the most alike first; of equal ones the lower row first.
+        One for each query, the most similar first; of equal ones the lower row first.
 
     Raises
     ------

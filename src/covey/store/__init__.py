@@ -7,10 +7,10 @@ without one.
 
     holiday.covey/
         project.sqlite       images, paths, failures, partitions, clusters (`_migrations.py`)
-        project.lock         who is writing
+        project.lock         which process is writing
         features/            `FeatureStore`
-        thumbnails/          small pictures by image id
-        pixels/              pictures of one size, for methods that learn from them (`covey.images.pack_images`)
+        thumbnails/          small copies of the images, by id
+        pixels/              images of one size, for methods that learn from pixels (`covey.images.pack_images`)
         checkpoints/         unfinished trainings (`covey.pipeline.CheckpointFile`)
         runs/<name>/         a partition's tables, probabilities and representation
         skipped.csv          the paths that were left out

@@ -1,7 +1,7 @@
 """The schema of ``project.sqlite`` as numbered steps, each a function that is never changed once it is released.
 
-A file records the steps it has taken, so an old one is brought up to date when it is opened and a newer one is told
-from a foreign one. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
+A file records the steps it has taken, so an old one is brought up to date when it is opened, and a newer one is
+recognized. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
 """
 
 import sqlite3

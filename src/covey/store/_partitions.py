@@ -92,12 +92,12 @@ def add_partition(
 
 
 def read_infos(connection: sqlite3.Connection) -> list[PartitionInfo]:
-    """Return what is known of all partitions, oldest first."""
+    """Return the records of all partitions, oldest first."""
     return [_info(row) for row in connection.execute(f"{_INFO} ORDER BY id")]
 
 
 def read_info(connection: sqlite3.Connection, partition_id: int | None, subject: str) -> PartitionInfo:
-    """Return what is known of one partition, the latest if `partition_id` is None."""
+    """Return the record of one partition, of the latest if `partition_id` is None."""
     ids = [row[0] for row in connection.execute("SELECT id FROM partitions ORDER BY id")]
     if not ids:
         raise ProjectError(f"{subject} has no partition yet; `covey cluster` makes one.")
@@ -160,7 +160,7 @@ def read_clusters(connection: sqlite3.Connection, partition_id: int) -> list[Clu
 def read_members(
     connection: sqlite3.Connection, partition_id: int, label: int, *, offset: int, limit: int | None, root: str
 ) -> list[Member]:
-    """Return the images of a cluster, surest first."""
+    """Return the images of a cluster, most certain first."""
     rows = connection.execute(
         """
         SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
@@ -172,7 +172,7 @@ def read_members(
 
 
 def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit: int, root: str) -> list[Member]:
-    """Return the least sure images that have a cluster, least sure first."""
+    """Return the least certain images that have a cluster, least certain first."""
     rows = connection.execute(
         """
         WITH a AS (
@@ -235,7 +235,7 @@ def _insert_clusters(connection: sqlite3.Connection, partition_id: int, clusters
 
 
 def _insert_assignments(connection: sqlite3.Connection, partition_id: int, partition: Partition) -> None:
-    """Insert a row for each image, cluster by cluster, the surest first; equally sure ones in the given order."""
+    """Insert a row for each image by cluster, the most certain first; equally certain ones in the given order."""
     keys = dict(connection.execute("SELECT id, key FROM images"))
     unknown = [image_id for image_id in partition.ids if image_id not in keys]
     if unknown:
@@ -303,7 +303,7 @@ def _check_name(name: str, taken: set[str]) -> str:
     """Return the name of a run if it can be the name of a folder on any system and is free."""
     if not re.fullmatch(r'(?!\.)[^\x00-\x1f\ud800-\udfff<>:"/\\|?*]{1,80}', name) or name[-1] in " .":
         raise InvalidValueError(
-            f"{name!r} cannot name a run, because its folder is called so: at most 80 characters, none of "
+            f"{name!r} cannot name a run, because its folder has the same name: at most 80 characters, none of "
             '<>:"/\\|?*, no dot at the beginning or end.'
         )
     if name.casefold() in taken:

@@ -324,7 +324,7 @@ class Project:
         return _partitions.read_clusters(self._connection, self.partition_info(partition_id).id)
 
     def members(self, partition_id: int, label: int, *, offset: int = 0, limit: int | None = None) -> list[Member]:
-        """Return the images of a cluster, surest first.
+        """Return the images of a cluster, most certain first.
 
         Parameters
         ----------
@@ -333,20 +333,20 @@ class Project:
         label : int
             The cluster; one that does not exist has no members.
         offset : int, default=0
-            How many of the surest to leave out.
+            How many of the most certain to leave out.
         limit : int, optional
             How many to return at most; all if not given.
 
         Returns
         -------
         members : list of Member
-            Equally sure ones in the order of the partition's rows.
+            Equally certain ones in the order of the partition's rows.
         """
         known = self.partition_info(partition_id).id
         return _partitions.read_members(self._connection, known, label, offset=offset, limit=limit, root=self._root)
 
     def borderline(self, partition_id: int, *, limit: int = 200) -> list[Member]:
-        """Return the least sure images of a partition.
+        """Return the least certain images of a partition.
 
         Parameters
         ----------
@@ -358,7 +358,7 @@ class Project:
         Returns
         -------
         members : list of Member
-            Least sure first; images of `covey.types.NOISE` are left out.
+            Least certain first; images of `covey.types.NOISE` are left out.
         """
         known = self.partition_info(partition_id).id
         return _partitions.read_borderline(self._connection, known, limit=limit, root=self._root)

@@ -133,7 +133,7 @@ def test_asking_for_what_is_not_there(store: FeatureStore) -> None:
 
 @pytest.mark.parametrize("fingerprint", ["", ".", "..", "a/b", "../x", "a\nb", ".hidden"])
 def test_a_fingerprint_is_a_plain_name(store: FeatureStore, fingerprint: str) -> None:
-    with pytest.raises(ValueError, match="is no fingerprint"):
+    with pytest.raises(ValueError, match="is not a fingerprint"):
         store.shard_ids(fingerprint)
 
 
