@@ -6,9 +6,9 @@ unit of work: a pure function but for the one shard that it writes, whole, at it
 """
 
 from covey.extract._agreement import Agreement, compare_with_float32
-from covey.extract._features import extract_features
+from covey.extract._extraction import extract_features
 from covey.extract._plan import ExtractReport
-from covey.extract._shards import ShardTask, process_shard
+from covey.extract._shard_tasks import ShardTask, process_shard
 from covey.extract._views import extract_views, load_views, view_fingerprint, viewed_fingerprint
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from covey._arrays import iter_chunks
 from covey.engines import run_shards
 from covey.errors import InvalidValueError
-from covey.extract._shards import ShardTask, process_shard
+from covey.extract._shard_tasks import ShardTask, process_shard
 from covey.images import View
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageFailure, ImageRecord, Progress

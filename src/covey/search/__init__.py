@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from covey._arrays import check_features
-from covey.search._exact import ExactSearch, Hits, cluster_center, search_recall
+from covey.search._exact_search import ExactSearch, Hits, cluster_center, search_recall
 from covey.search._registry import SEARCH_ENGINES
 from covey.types import FloatArray, IntArray
 

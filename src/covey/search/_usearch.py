@@ -6,7 +6,7 @@ import numpy as np
 
 from covey._arrays import iter_chunks, l2_normalize, top_places
 from covey.registry import require
-from covey.search._exact import ExactSearch, Hits, search_recall
+from covey.search._exact_search import ExactSearch, Hits, search_recall
 from covey.types import FloatArray
 
 _CONNECTIVITY, _EF_CONSTRUCTION, _EF_SEARCH = 32, 200, 200

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from covey.backbones import load_backbone
 from covey.extract._plan import ExtractReport, FeatureSetPlan, check_at_least_one, run_tasks
-from covey.extract._shards import write_missing_thumbnails
+from covey.extract._shard_tasks import write_missing_thumbnails
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageRecord, Progress
 
