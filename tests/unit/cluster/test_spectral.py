@@ -7,8 +7,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
 from covey._arrays import l2_normalize
-from covey.cluster import SpectralClustering
-from covey.cluster._spectral import _eigenvectors, neighbor_affinity, spectral_partition
+from covey.cluster import SpectralClustering, _spectral
+from covey.cluster._spectral import neighbor_affinity, spectral_partition
 from covey.cluster._votes import unify_equal_rows, vote_of_nearest
 from covey.errors import ConvergenceError
 from covey.metrics import adjusted_rand_score
@@ -63,7 +63,7 @@ def test_affinity_is_its_formula(rng: np.random.Generator) -> None:
 def test_eigenvalues_are_those_of_the_dense_laplacian(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense_rows: int
 ) -> None:
-    monkeypatch.setattr(_eigenvectors, "_DENSE_ROWS", dense_rows)
+    monkeypatch.setattr(_spectral, "_DENSE_ROWS", dense_rows)
     affinity = csr_array(block_diag([connected(n, rng) for n in (40, 25, 60)]))
     found = spectral_partition(affinity, 6, n_init=2, seed=0)
     scale = 1 / np.sqrt(affinity.sum(axis=1))

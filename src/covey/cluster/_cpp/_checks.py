@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covey.cluster._checks import check_choices, check_integer, check_real
-from covey.objectives.sinkhorn import check_half_steps
+from covey.objectives.cpp import check_half_steps
 
 _CHOICES = {"heads": ("two", "one"), "optimizer": ("adam", "sgd"), "schedule": ("constant", "cosine")}
 

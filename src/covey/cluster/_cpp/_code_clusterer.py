@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from covey.cluster._spectral import SpectralLabels
+from covey.cluster._landmarks import SpectralLabels
 from covey.nn.code_heads import CodeHeads
 
 

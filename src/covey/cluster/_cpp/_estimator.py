@@ -17,7 +17,7 @@ from covey.cluster._cpp._code_clusterer import CodeClusterer
 from covey.cluster._cpp._presets import PRESETS
 from covey.cluster._cpp._training import RateReduction, RateSettings, make_optimizer
 from covey.cluster._head_clusterer import HeadClusterer
-from covey.cluster._spectral import Spectrum, memberships
+from covey.cluster._landmarks import Spectrum, memberships
 from covey.cluster._training import (
     collect_predictions,
     iter_batches,

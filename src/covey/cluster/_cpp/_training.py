@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from covey.nn.code_heads import CodeHeads
-from covey.objectives.coding_rate import cluster_coding_rate, coding_rate
-from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores
+from covey.objectives.cpp import cluster_coding_rate, coding_rate, doubly_stochastic, similarity_scores
 
 
 class RateSettings(NamedTuple):
