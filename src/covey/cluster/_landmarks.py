@@ -1,7 +1,7 @@
 """Spectral clustering of the doubly stochastic membership of all rows, which is never formed.
 
 The membership Π of n rows has n² entries, but each is a function of two unit rows of d numbers, called codes here. So
-a random sample of m rows, the landmarks, stands for all: P (n, m) is the doubly stochastic membership between rows and
+a random sample of m rows, the landmarks, represents all: P (n, m) is the doubly stochastic membership between rows and
 landmarks, and P Λ⁻¹ Pᵀ, with Λ the column sums of P, is that of rows with each other in a walk of two steps. Its
 eigenvectors are singular vectors of P Λ^-1/2 and need the m x m matrix Λ^-1/2 PᵀP Λ^-1/2 alone. It is doubly stochastic
 and symmetric exactly. Where every row is a landmark, it is Π Πᵀ, whose eigenvectors are those of Π: the dense answer.
@@ -29,7 +29,7 @@ _SMALLEST_EIGENVALUE = 1e-10  # of 1; what lies below may be rounding
 
 
 class Landmarks(NamedTuple):
-    """Rows that stand for all, and the potentials that make memberships of them.
+    """Rows that represent all, and the potentials that make memberships of them.
 
     Attributes
     ----------

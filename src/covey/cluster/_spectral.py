@@ -257,7 +257,7 @@ class SinkhornSpectral(HeadClusterer, Clusterer):
         Whether the mean row is subtracted before rows are scaled to unit length. Features behind a ReLU lie in a narrow
         cone, where all cosines are alike.
     n_landmarks : int, default=1024
-        Rows that stand for all; where there are no more rows than these, it is exact.
+        Rows that represent all; where there are no more rows than these, it is exact.
     device : str, default="auto"
         See the glossary; MPS, which lacks float64, is replaced by the CPU.
     random_state : int, RandomState, Generator or None, default=None

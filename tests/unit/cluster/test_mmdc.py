@@ -253,6 +253,19 @@ def test_empty_clusters_are_told(bars):
         _estimator._warn_if_failed({"n_empty_clusters": 2, "cluster_loss": 0.01}, 5, 0.1)
 
 
+def test_a_fit_that_fails_in_its_last_step_changes_nothing(bars, monkeypatch):
+    mmdc = fit_quietly(MMDC(**{**TINY, "n_epochs": 1}), bars[0])
+    before = dict(vars(mmdc))
+
+    def fail(*_):
+        raise RuntimeError("the last step")
+
+    monkeypatch.setattr(_estimator, "_warn_if_failed", fail)
+    with pytest.raises(RuntimeError, match="the last step"):
+        mmdc.fit(bars[0])
+    assert vars(mmdc) == before
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

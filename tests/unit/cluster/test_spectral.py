@@ -124,6 +124,19 @@ def test_equal_and_constant_rows_have_one_label(rng: np.random.Generator) -> Non
     assert len(set(constant.labels_)) == 1
 
 
+def test_a_fit_that_fails_in_its_last_step_changes_nothing(arcs: tuple[np.ndarray, np.ndarray]) -> None:
+    model = SpectralClustering(2, n_neighbors=10, random_state=0).fit(arcs[0])
+    before = dict(vars(model))
+    with pytest.warns(ConvergenceWarning), pytest.raises(RuntimeError, match="the last step"):
+        model.fit(np.ones((20, 3)), progress=_fail_last)
+    assert vars(model) == before
+
+
+def _fail_last(_stage: str, n_done: int, n_total: int | None) -> None:
+    if n_done == n_total:
+        raise RuntimeError("the last step")
+
+
 def test_fewer_rows_than_features_or_neighbours(rng: np.random.Generator) -> None:
     y = np.arange(8) % 2
     X = 5 * np.eye(50)[y] + rng.normal(size=(8, 50)) / 10
