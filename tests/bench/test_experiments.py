@@ -132,7 +132,7 @@ def test_sets_of_pictures_need_a_backbone_and_features_have_none(write_file: Wri
         ("n_clusters = 0", "n_clusters is 0"),
         ('variant = "short-tail"', "long-tail-10"),
         ("n_views = 1", "at least 2"),
-        ("n_views = 2", "needs pictures"),
+        ("n_views = 2", "needs images"),
         ("[[experiment.published]]\nscores = { acc = 90 }", "no source, features, protocol"),
         (
             '[[experiment.published]]\nscores = { acc = 190 }\nsource = "s"\nfeatures = "f"\nprotocol = "temi"',

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from covey._files import write_text
 from covey.bench._experiment import RowsSpec
 from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
 from covey.bench.datasets import DATASETS, include_files
@@ -45,9 +46,7 @@ def main(task_path: Path, result_path: Path) -> None:
         result = {**facts, "hardware": hardware(), "versions": versions()}
     else:
         result = run_seed(task)
-    temporary = result_path.with_suffix(".part")
-    temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-    temporary.replace(result_path)
+    write_text(result_path, json.dumps(result, allow_nan=False))
 
 
 def _die_with_parent() -> None:

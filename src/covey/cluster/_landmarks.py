@@ -1,7 +1,7 @@
 """Spectral clustering of the doubly stochastic membership of all rows, which is never formed.
 
 The membership Π of n rows has n² entries, but each is a function of two unit rows of d numbers, called codes here. So
-a random sample of m rows, the landmarks, stands for all: P (n, m) is the doubly stochastic membership between rows and
+a random sample of m rows, the landmarks, represents all: P (n, m) is the doubly stochastic membership between rows and
 landmarks, and P Λ⁻¹ Pᵀ, with Λ the column sums of P, is that of rows with each other in a walk of two steps. Its
 eigenvectors are singular vectors of P Λ^-1/2 and need the m x m matrix Λ^-1/2 PᵀP Λ^-1/2 alone. It is doubly stochastic
 and symmetric exactly. Where every row is a landmark, it is Π Πᵀ, whose eigenvectors are those of Π: the dense answer.
@@ -9,7 +9,7 @@ and symmetric exactly. Where every row is a landmark, it is Π Πᵀ, whose eige
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from torch.nn.functional import normalize
 from covey._arrays import iter_chunks
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
-from covey.objectives.sinkhorn import similarity_scores
+from covey.cluster._parameters import check_integer
+from covey.objectives.cpp import check_half_steps, similarity_scores
 from covey.types import FloatArray
 
 _BLOCK_ENTRIES = 2**22  # of P held at once
@@ -28,7 +29,7 @@ _SMALLEST_EIGENVALUE = 1e-10  # of 1; what lies below may be rounding
 
 
 class Landmarks(NamedTuple):
-    """Rows that stand for all, and the potentials that make memberships of them.
+    """Rows that represent all, and the potentials that make memberships of them.
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class Landmarks(NamedTuple):
     rows, columns : Tensor of shape (m,)
         Sinkhorn's potentials of the landmarks as rows and as columns.
     gamma : float
-        Regularisation γ.
+        Regularization γ.
     """
 
     codes: Tensor
@@ -73,7 +74,7 @@ def fit_landmarks(C: Tensor, chosen: Tensor, *, gamma: float, n_half_steps: int)
     n, m = len(C), len(codes)
     nothing = torch.full((m,), -math.inf, device=C.device)
     landmarks = Landmarks(codes, nothing, torch.zeros(m, device=C.device), gamma)
-    for _ in range(n_half_steps // 2):
+    for _ in range(n_half_steps // 2):  # u = -log Σ_j exp(S_ij + v_j) and v = log(n / m) - log Σ_i exp(S_ij + u_i)
         total = nothing
         for chunk in iter_chunks(n, max(1, _BLOCK_ENTRIES // m)):
             scores = landmarks.scores(C[chunk])
@@ -93,13 +94,14 @@ def spectral_axes(C: Tensor, landmarks: Landmarks) -> Tensor:
     products = torch.zeros(m, m, dtype=torch.float64, device=C.device)
     sums = torch.zeros(m, dtype=torch.float64, device=C.device)
     for chunk in iter_chunks(len(C), max(1, _BLOCK_ENTRIES // m)):
-        P = landmarks.membership(C[chunk])
+        P = landmarks.membership(C[chunk])  # (rows, m)
         products += P.T @ P
         sums += P.sum(dim=0)
     shrink = sums.clamp(min=torch.finfo(torch.float32).tiny).rsqrt()
+    # Eigenvectors of Λ^(-1/2) PᵀP Λ^(-1/2), (m, m): right singular vectors of P Λ^(-1/2).
     values, vectors = np.linalg.eigh(to_numpy(shrink[:, None] * products * shrink))  # ascending
     order = np.flatnonzero(values > _SMALLEST_EIGENVALUE)[::-1]
-    axes = to_tensor(vectors[:, order] / np.sqrt(values[order]), C.device)
+    axes = to_tensor(vectors[:, order] / np.sqrt(values[order]), C.device)  # so that P @ axes has unit columns
     return shrink[:, None] * axes
 
 
@@ -157,7 +159,7 @@ def spectral_coordinates(C: Tensor, landmarks: Landmarks, axes: Tensor) -> Tenso
 
 
 class Spectrum(NamedTuple):
-    """What any number of clusters is cut from; it lives on the CPU.
+    """Landmarks and eigenvectors, from which any number of clusters is made; on the CPU.
 
     Attributes
     ----------
@@ -197,9 +199,7 @@ class Spectrum(NamedTuple):
         coordinates = np.concatenate([to_numpy(spectral_coordinates(C[chunk], landmarks, axes)) for chunk in chunks])
         kmeans = KMeans(n_clusters, spherical=True, device=device, random_state=self.seed)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # too few distinct rows: empty clusters are told of later
+            warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: reported with the labels
             kmeans.fit(coordinates)
         return SpectralLabels(landmarks, axes, to_tensor(kmeans.cluster_centers_, C.device))
 
@@ -216,6 +216,11 @@ def memberships(C: FloatArray, other: FloatArray, landmarks: Landmarks) -> Float
     return found
 
 
+def check_n_half_steps(name: str, value: Any) -> None:
+    """Raise unless a parameter's value is an odd number of Sinkhorn's half steps."""
+    check_half_steps(check_integer(name, value, minimum=1))
+
+
 def _place(code: FloatArray, name: str) -> Tensor:
-    """Put a code on a device that has float64, which MPS has not."""
+    """Put a code on a device that has float64, unlike MPS."""
     return to_tensor(code, resolve_float64_device(name))

@@ -1,11 +1,11 @@
-"""Features of the pictures as they are."""
+"""Features of the images as they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from covey.backbones import load_backbone
 from covey.extract._plan import ExtractReport, FeatureSetPlan, check_at_least_one, run_tasks
-from covey.extract._shards import write_missing_thumbnails
+from covey.extract._shard_tasks import write_missing_thumbnails
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageRecord, Progress
 
@@ -41,9 +41,9 @@ def extract_features(
     engine : str, default="inline"
         A name of `covey.engines.ENGINES`. On one machine ``"inline"`` keeps all processors busy.
     progress : Progress, optional
-        Told ``("embed", n_done, n_total)`` after each batch, or after each shard if the engine has processes.
+        Called with ``("embed", n_done, n_total)`` after each batch, or after each shard if the engine has processes.
     thumbnails : Path, optional
-        Folder of thumbnails; those that are missing are written while the decoded picture is at hand.
+        Folder of thumbnails; those that are missing are written while the decoded image is in memory.
     shard_size : int, default=1024
         Images in a shard: what a killed run loses at most, for each worker.
 

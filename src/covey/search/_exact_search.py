@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covey._arrays import iter_chunks, l2_normalize
+from covey._arrays import iter_blocks, l2_normalize, top_places
 from covey.types import FloatArray, IntArray
 
 _BLOCK_VALUES = 2**24
-"""Values of the rows and scores that are worked on at once: 64 MiB of float32."""
+"""Values of the rows and scores that are held at once: 64 MiB of float32."""
 
 
 class Hits(NamedTuple):
-    """What was found for one query: rows, and cosines in [-1, 1], the most alike first."""
+    """The hits of one query: rows, and their cosines in [-1, 1], the most similar first."""
 
     rows: IntArray
     scores: FloatArray
@@ -66,13 +66,14 @@ class ExactSearch:
         unit = l2_normalize(queries)
         chosen = np.arange(len(self._X)) if rows is None else _check_rows(rows, len(self._X))
         found = [Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)) for _ in unit]
-        for block in iter_chunks(len(chosen), max(1, _BLOCK_VALUES // (self._X.shape[1] + len(unit)))):
+        for block in iter_blocks(len(chosen), self._X.shape[1] + len(unit), _BLOCK_VALUES):
+            # Cosines of the queries with a block of rows, (n_queries, n_rows of the block).
             part = np.asarray(self._X[block] if rows is None else self._X[chosen[block]], dtype=np.float32)
             lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
             scores = unit @ part.T / np.where(lengths > 0, lengths, 1)
             if not np.isfinite(scores).all():
                 raise ValueError(
-                    f"Rows {block.start} to {block.stop} hold NaN or infinity; mend them or leave them out."
+                    f"Rows {block.start} to {block.stop} hold NaN or infinity; correct them or leave them out."
                 )
             found = [_merge(hits, line, chosen[block], n_hits) for hits, line in zip(found, scores, strict=True)]
         return [Hits(hits.rows, np.clip(hits.scores, -1, 1)) for hits in found]
@@ -88,12 +89,12 @@ def cluster_center(X: FloatArray, labels: IntArray, label: int) -> FloatArray:
     labels : ndarray of shape (n,), dtype int64
         Their clusters.
     label : int
-        Which.
+        The cluster.
 
     Returns
     -------
     center : ndarray of shape (d,), dtype float32
-        Not of unit length: its length says how alike the rows are.
+        Not of unit length: its length says how similar the rows are.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def cluster_center(X: FloatArray, labels: IntArray, label: int) -> FloatArray:
     if not len(rows):
         raise ValueError(f"Cluster {label} has no row; there are {', '.join(map(str, np.unique(labels)[:20]))}.")
     total = np.zeros(X.shape[1])
-    for block in iter_chunks(len(rows), max(1, _BLOCK_VALUES // X.shape[1])):
+    for block in iter_blocks(len(rows), X.shape[1], _BLOCK_VALUES):
         total += l2_normalize(np.asarray(X[rows[block]], dtype=np.float32)).sum(axis=0, dtype=np.float64)
     return np.asarray(total / len(rows), dtype=np.float32)
 
@@ -133,14 +134,13 @@ def search_recall(exact: Sequence[Hits], approximate: Sequence[Hits]) -> float:
 
 
 def _merge(hits: Hits, scores: FloatArray, rows: IntArray, n_hits: int) -> Hits:
-    """Take the best of what was found and of a block; `rows` are ascending and above all that were found."""
-    places = np.flatnonzero(scores > hits.scores[-1]) if len(hits.rows) == n_hits else np.arange(len(scores))
-    if len(places) > n_hits:
-        edge = np.partition(scores[places], -n_hits)[-n_hits]
-        places = places[scores[places] >= edge]
-    merged = np.concatenate([hits.scores, scores[places]])
-    best = np.argsort(-merged, kind="stable")[:n_hits]
-    return Hits(np.concatenate([hits.rows, rows[places]])[best], merged[best])
+    """Merge the hits with those of a block, whose `rows` ascend and lie above all rows of `hits`."""
+    if len(hits.rows) == n_hits:  # an equal score comes later, so it cannot be a hit any more
+        better = np.flatnonzero(scores > hits.scores[-1])
+        rows, scores = rows[better], scores[better]
+    merged = np.concatenate([hits.scores, scores])
+    best = top_places(merged, n_hits)
+    return Hits(np.concatenate([hits.rows, rows])[best], merged[best])
 
 
 def _check_rows(rows: IntArray, n_rows: int) -> IntArray:

@@ -1,4 +1,4 @@
-"""The unit of work: a shard of pictures is read, encoded and written, whole, at its end."""
+"""The unit of work: a shard of images is read, encoded and written, whole, at its end."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class ShardTask:
     thumbnails : Path or None
         Folder for missing thumbnails.
     view : View or None
-        Which augmented copy of each picture is encoded; None for the pictures as they are.
+        Which augmented copy of each image is encoded; None for the images as they are.
     """
 
     fingerprint: str
@@ -77,9 +77,9 @@ def process_shard(task: ShardTask, *, n_readers: int | None = None, progress: Pr
     task : ShardTask
         What to make.
     n_readers : int, optional
-        Threads that read pictures; as many as this process may use if not given.
+        Threads that read images; as many as this process may use if not given.
     progress : Progress, optional
-        Told after each batch, under the shard's name, how many of its images are done.
+        Called after each batch with the shard's name and how many of its images are done.
 
     Returns
     -------
@@ -95,6 +95,7 @@ def process_shard(task: ShardTask, *, n_readers: int | None = None, progress: Pr
     rows: list[FloatArray] = [np.empty((0, task.backbone.spec.n_features), dtype=np.float32)]
     failures: list[ImageFailure] = []
     n_done = 0
+    # Features (n_batch, d) of each batch; an image that cannot be read becomes a failure.
     for batch in _read_batches(task, n_readers or n_threads()):
         pixels = [read for _, read in batch if not isinstance(read, ImageFailure)]
         failures.extend(read for _, read in batch if isinstance(read, ImageFailure))
@@ -109,7 +110,7 @@ def process_shard(task: ShardTask, *, n_readers: int | None = None, progress: Pr
 
 
 def write_missing_thumbnails(records: Sequence[ImageRecord], folder: Path, n_readers: int | None) -> None:
-    """Write thumbnails for images whose features were there before; a picture that is gone gets none."""
+    """Write thumbnails for images whose features were there before; an image that is gone gets none."""
 
     def write(record: ImageRecord) -> None:
         with suppress(ImageReadError):
@@ -139,7 +140,7 @@ def _read_batches(task: ShardTask, n_readers: int) -> Iterator[list[tuple[ImageR
 
 
 def _read(record: ImageRecord, task: ShardTask) -> ByteArray | ImageFailure:
-    """Read one picture to pixels (h, w, 3) for the backbone, and write its thumbnail if that is missing."""
+    """Read one image to pixels (h, w, 3) for the backbone, and write its thumbnail if that is missing."""
     try:
         return _read_pixels(record, task)
     except ImageReadError as error:
@@ -163,7 +164,7 @@ def _read_pixels(record: ImageRecord, task: ShardTask) -> ByteArray:
 
 
 def _keep_thumbnail(image: "Image", path: Path) -> None:
-    """Write a thumbnail, or say that the disk refuses."""
+    """Write a thumbnail; `ProjectError` if the disk refuses."""
     try:
         write_thumbnail(image, path, size_px=_THUMBNAIL_PX)
     except OSError as error:
