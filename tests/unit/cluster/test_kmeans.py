@@ -8,9 +8,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from covey.cluster import KMeans
-from covey.cluster._kmeans import _fill_empty, _lloyd, cluster_sums
-from covey.cluster._kmeans_assign import Assignment, Points
-from covey.cluster._kmeans_plusplus import plus_plus
+from covey.cluster._kmeans import plus_plus
+from covey.cluster._lloyd import Assignment, Points, _fill_empty, cluster_sums, lloyd
 from covey.metrics import adjusted_rand_score
 
 
@@ -155,7 +154,7 @@ def test_an_empty_cluster_takes_the_farthest_row() -> None:
 def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
     rows = torch.tensor([[0.0], [1.0], [10.0], [11.0], [20.0], [21.0]])
     starts = torch.tensor([[0.0], [500.0], [600.0]])
-    fit = _lloyd(
+    fit = lloyd(
         Points.prepare(rows, torch.float32),
         starts,
         torch.zeros(6, dtype=torch.int64),
@@ -170,7 +169,7 @@ def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
 def test_sums_in_blocks_are_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, labels = torch.randn(100, 3), torch.arange(100) % 7
     expected = torch.zeros(9, 3, dtype=torch.float64).index_add_(0, labels, rows.double())
-    monkeypatch.setattr("covey.cluster._kmeans._CHUNK_ROWS", 11)
+    monkeypatch.setattr("covey.cluster._lloyd._CHUNK_ROWS", 11)
     sums, counts = cluster_sums(rows, labels, 9)
     torch.testing.assert_close(sums, expected, rtol=1e-6, atol=1e-6)
     assert counts.tolist() == torch.bincount(labels, minlength=9).tolist()
@@ -201,7 +200,7 @@ def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
 def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     points = Points.prepare(torch.from_numpy(blobs - blobs.mean(axis=0)), torch.float32)
     together = plus_plus(points, 6, [1, 2, 3]).indices
-    monkeypatch.setattr("covey.cluster._kmeans_plusplus._TRIAL_ENTRIES", 1)  # one restart a batch
+    monkeypatch.setattr("covey.cluster._kmeans._TRIAL_ENTRIES", 1)  # one restart a batch
     assert torch.equal(plus_plus(points, 6, [1, 2, 3]).indices, together)
     assert torch.equal(plus_plus(points, 6, [1]).indices[0], together[0])
     assert not torch.equal(together[0], together[1])
