@@ -4,8 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covey.cluster import KMeans
-from covey.cluster import _lloyd
+from covey.cluster import KMeans, _lloyd
 from covey.cluster._lloyd import Points, lloyd
 
 seeds = st.integers(0, 2**31)

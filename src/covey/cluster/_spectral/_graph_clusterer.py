@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from covey._arrays import draw_seed
 from covey.cluster._spectral._eigenvectors import spectral_partition
-from covey.cluster._votes import VotingClusterer
+from covey.cluster._voting import VotingClusterer
 from covey.errors import ConvergenceError
 from covey.types import NOISE, FloatArray
 
