@@ -90,7 +90,6 @@ def kmeans(
     spherical: bool = False,
     max_iter: int = 300,
     tol: float = 1e-4,
-    compare_after: int | None = None,
     precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> list[Solution]:
@@ -111,9 +110,6 @@ def kmeans(
         Most iterations of a restart.
     tol : float, default=1e-4
         A restart ends when its centers move, in sum of squares, at most this times the mean variance of a feature.
-    compare_after : int or None, default=None
-        None: every restart runs to its end. A number: restarts are compared after so many iterations, and the one with
-        the smallest inertia alone goes on.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the products that find the nearest center first.
     progress : Progress, default=None
@@ -122,7 +118,7 @@ def kmeans(
     Returns
     -------
     solutions : list of Solution
-        One a seed, in order; with `compare_after` the best alone.
+        One a seed, in order.
 
     Raises
     ------
@@ -137,22 +133,18 @@ def kmeans(
     origin = -mean if spherical else None
     # The tolerance's unit: mean variance of a feature, Σ |x|² / (n d) of centered rows.
     variance = float(points.norms.square().sum(dtype=torch.float64)) / X.numel()
-    limits = {"max_iter": max_iter, "tolerance": tol * variance}
+    tolerance = tol * variance
 
     starts = plus_plus(points, n_clusters, seeds)
     restarts = []
     for indices, labels in zip(*starts, strict=True):
-        first = limits if compare_after is None else {**limits, "max_iter": min(compare_after, max_iter)}
-        restarts.append(lloyd(points, points.rows[indices], labels, origin, **first))
+        restarts.append(lloyd(points, points.rows[indices], labels, origin, max_iter=max_iter, tolerance=tolerance))
         if progress is not None:
             progress("restart", len(restarts), len(seeds))
-    if compare_after is not None:
-        best = min(restarts, key=lambda restart: restart.inertia)
-        restarts = [_go_on(points, best, origin, **limits)]
     return [_publish(points, restart, mean) for restart in restarts]
 
 
-def plus_plus(points: Points, n_clusters: int, seeds: Sequence[int]) -> Starts:
+def plus_plus(points: Points, n_clusters: int, seeds: Sequence[int], inside: Tensor | None = None) -> Starts:
     """Draw rows to start from, one set a restart.
 
     Parameters
@@ -163,6 +155,8 @@ def plus_plus(points: Points, n_clusters: int, seeds: Sequence[int]) -> Starts:
         Rows to draw, at most n.
     seeds : sequence of int
         One a restart; equal seeds draw equal rows.
+    inside : Tensor of shape (n_seeds, n), dtype bool, or None
+        Rows that each restart may draw and counts, `n_clusters` at least. None: all.
 
     Returns
     -------
@@ -180,10 +174,11 @@ def plus_plus(points: Points, n_clusters: int, seeds: Sequence[int]) -> Starts:
     to 64 features would be twice as fast and was tried: with one restart it cost 0.2 to 3 % of inertia on five sets,
     since the greedy choice no longer sees which trial lies in the middle of its group.
     """
-    n_trials = 2 + int(log(n_clusters))
-    per_batch = max(1, _TRIAL_ENTRIES // (n_trials * len(points.rows)))
-    batches = [seeds[start : start + per_batch] for start in range(0, len(seeds), per_batch)]
-    drawn = [_draw_batch(points, n_clusters, n_trials, batch) for batch in batches]
+    per_batch = max(1, _TRIAL_ENTRIES // (_count_trials(n_clusters) * len(points.rows)))
+    drawn = [
+        _draw_batch(points, n_clusters, seeds[batch], None if inside is None else inside[batch])
+        for batch in iter_chunks(len(seeds), per_batch)
+    ]
     return Starts(*(torch.cat(parts) for parts in zip(*drawn, strict=True)))
 
 
@@ -440,15 +435,6 @@ def _column_means(X: Tensor) -> Tensor:
     return (total / len(X)).float()
 
 
-def _go_on(points: Points, restart: Restart, origin: Tensor | None, *, max_iter: int, tolerance: float) -> Restart:
-    """Continue a restart that was stopped, up to `max_iter` iterations in all."""
-    if restart.converged or restart.n_iter >= max_iter:
-        return restart
-    labels, n_left = restart.nearest.labels, max_iter - restart.n_iter
-    end = lloyd(points, restart.centers, labels, origin, max_iter=n_left, tolerance=tolerance)
-    return end._replace(n_iter=restart.n_iter + end.n_iter)
-
-
 def _publish(points: Points, restart: Restart, mean: Tensor) -> Solution:
     """Move the centers back to where the rows were; that rounds once more, so labels are decided once more."""
     centers = restart.centers + mean
@@ -458,24 +444,35 @@ def _publish(points: Points, restart: Restart, mean: Tensor) -> Solution:
     return Solution(mean, centers, labels, restart.inertia, restart.n_iter, restart.converged)
 
 
-def _draw_batch(points: Points, n_clusters: int, n_trials: int, seeds: Sequence[int]) -> Starts:
+def _count_trials(n_clusters: int) -> int:
+    """Return how many rows each step of k-means++ draws."""
+    return 2 + int(log(n_clusters))
+
+
+def _draw_batch(points: Points, n_clusters: int, seeds: Sequence[int], inside: Tensor | None) -> Starts:
     """Draw one set of rows for each seed."""
-    (n, _), device = points.rows.shape, points.rows.device
+    n, n_trials, device = len(points.rows), _count_trials(n_clusters), points.rows.device
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     restart = torch.arange(len(seeds), device=device)
-    # The first row of each restart, uniformly; D², (n_seeds, n), is the squared distance to it.
+    sizes, members = _members(len(seeds), n, inside, device)
+    # The first row of each restart, uniformly; D², (n_seeds, n), is the squared distance to it, and 0 outside.
     indices = torch.empty((len(seeds), n_clusters), dtype=torch.int64, device=device)
-    indices[:, 0] = torch.cat([torch.randint(n, (1,), generator=generator) for generator in generators]).to(device)
-    closest = _improve(points, torch.full((len(seeds), n), torch.inf, device=device), indices[:, :1])[:, 0]
+    first = [torch.randint(size, (1,), generator=g) for size, g in zip(sizes.tolist(), generators, strict=True)]
+    indices[:, :1] = members.gather(1, torch.stack(first).to(device))
+    unknown = torch.full((len(seeds), n), torch.inf, device=device)
+    closest = unknown if inside is None else unknown.masked_fill_(~inside, 0)
+    closest = _improve(points, closest, indices[:, :1])[:, 0]
     labels = torch.zeros(closest.shape, dtype=torch.int64, device=device)
     floor = 2 * score_tolerance(points, slice(None), points.norms)  # between a row and one drawn nearby
     for step in range(1, n_clusters):
         # Trials (n_seeds, n_trials) with probability D² / Σ D², by inverting the cumulated mass.
         mass = closest.masked_fill(closest <= floor, 0).cumsum(dim=1, dtype=torch.float64)
         if points.operand.dtype != points.rows.dtype and (mass[:, -1] == 0).any():
-            return _draw_batch(points._replace(operand=points.rows), n_clusters, n_trials, seeds)
+            return _draw_batch(points._replace(operand=points.rows), n_clusters, seeds, inside)
         uniform = torch.stack([torch.rand(n_trials, generator=g, dtype=torch.float64) for g in generators])
-        trials = _draw_rows(mass, uniform.to(device))
+        uniform = uniform.to(device)
+        by_chance = members.gather(1, (uniform * sizes[:, None]).long())
+        trials = torch.where(mass[:, -1:] > 0, _draw_rows(mass, uniform), by_chance)
         # Keep the trial that leaves the smallest Σ min(D², |x - trial|²).
         improved = _improve(points, closest, trials)  # (n_seeds, n_trials, n)
         best = improved.sum(dim=2).argmin(dim=1)
@@ -486,10 +483,16 @@ def _draw_batch(points: Points, n_clusters: int, n_trials: int, seeds: Sequence[
 
 
 def _draw_rows(mass: Tensor, uniform: Tensor) -> Tensor:
-    """Turn uniform numbers (n_seeds, n_trials) into rows by cumulated mass (n_seeds, n); without mass by chance."""
-    total, n = mass[:, -1:], mass.shape[1]
-    by_mass = torch.searchsorted(mass, uniform * total, right=True).clamp_(max=n - 1)
-    return torch.where(total > 0, by_mass, (uniform * n).long())
+    """Turn uniform numbers (n_seeds, n_trials) into rows by cumulated mass (n_seeds, n)."""
+    return torch.searchsorted(mass, uniform * mass[:, -1:], right=True).clamp_(max=mass.shape[1] - 1)
+
+
+def _members(n_seeds: int, n: int, inside: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return how many rows each restart may draw, (n_seeds,), and which, (n_seeds, n): the first ones of each row."""
+    if inside is None:
+        rows = torch.arange(n, device=device).expand(n_seeds, n)
+        return torch.full((n_seeds,), n, device=device), rows
+    return inside.sum(dim=1), inside.int().argsort(dim=1, descending=True, stable=True)
 
 
 def _improve(points: Points, closest: Tensor, trials: Tensor) -> Tensor:

@@ -17,42 +17,45 @@ class Preparation(NamedTuple):
 
     Attributes
     ----------
-    mean, scale : ndarray of shape (d,), dtype float64, or None
-        Of each feature; a constant one has scale 1. None: rows are not standardized.
+    mean, scale : ndarray of shape (d,) or (), dtype float64
+        What is subtracted from each feature, and what it is then divided by; 0 and 1 if rows are not standardized. A
+        constant feature has scale 1.
     components : PCA or None
         Principal components of the (standardized) rows. None: all features stay.
     is_unit : bool
         Whether rows are scaled to unit length at the end.
+    has_scores : bool
+        Whether there is anything to do before that.
     """
 
-    mean: NDArray[np.float64] | None
-    scale: NDArray[np.float64] | None
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
     components: Any
     is_unit: bool
+    has_scores: bool
 
     @classmethod
     def fit(cls, X: FloatArray, *, standardize: bool, n_components: int | None, is_unit: bool) -> "Preparation":
         """Learn from rows (n, d), float32."""
-        mean = scale = components = None
+        mean, scale, components = np.zeros(()), np.ones(()), None
         if standardize:
             mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
             # A constant feature has a deviation of rounding errors, or of 0: it stays as it is, about 0.
             scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
         if n_components is not None and len(X) > 1:
-            scores = X.astype(np.float64) if mean is None else (X - mean) / scale
-            components = principal_components(scores, n_components)
-        return cls(mean, scale, components, is_unit)
+            components = principal_components((X - mean) / scale, n_components)
+        return cls(mean, scale, components, is_unit, standardize or components is not None)
 
     def apply(self, X: FloatArray) -> FloatArray:
         """Return prepared rows (n, d or n_components), float32; those of `X` itself if there is nothing to do."""
-        if self.mean is not None or self.components is not None:
+        if self.has_scores:
             # In float64, so that what becomes of a row does not depend on the rows beside it.
             X = np.concatenate([self._scores(X[chunk]) for chunk in iter_chunks(len(X), _CHUNK_ROWS)])
         return l2_normalize(X) if self.is_unit else X
 
     def _scores(self, X: FloatArray) -> FloatArray:
         """Return the standard scores (x - mean) / scale of some rows, in principal components if these were fitted."""
-        scores = X.astype(np.float64) if self.mean is None else (X - self.mean) / self.scale
+        scores = (X - self.mean) / self.scale
         if self.components is not None:
             scores = self.components.transform(scores)
         return np.asarray(scores, dtype=np.float32)

@@ -149,7 +149,7 @@ def start_from_kmeans(students: list[StackedHeads], X: Tensor, n_clusters: int, 
     sample = X[rows].float()
     n_heads = [student.n_heads for student in students]
     labels = kmeans_starts(sample, n_clusters, torch.randint(2**31, (sum(n_heads),), generator=generator).tolist())
-    for student, part in zip(students, labels.split(n_heads), strict=True):
+    for student, part in zip(students, torch.split(labels, n_heads), strict=True):
         student.start_from(sample, part)
 
 
