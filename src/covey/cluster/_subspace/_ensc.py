@@ -172,7 +172,14 @@ class EnSC(GraphClusterer):
             return
         # Codes C (n, n), row by row: eq. 2.
         tensor = to_tensor(rows, resolve_float64_device(self.device))
-        codes = elastic_net(tensor, gamma=self.gamma, tau=self.tau, tol=self.tol, n_candidates=self.n_candidates)
+        codes = elastic_net(
+            tensor,
+            gamma=self.gamma,
+            tau=self.tau,
+            tol=self.tol,
+            n_candidates=self.n_candidates,
+            progress=progress,
+        )
         self.codes_ = codes.to_sparse()
         sizes = np.diff(self.codes_.indptr)
         # Affinity of who writes whom, and its spectral partition.
@@ -187,7 +194,14 @@ class EnSC(GraphClusterer):
 
 
 def elastic_net(
-    X: Tensor, *, gamma: float, tau: float, tol: float, n_candidates: int, precision: str = "auto"
+    X: Tensor,
+    *,
+    gamma: float,
+    tau: float,
+    tol: float,
+    n_candidates: int,
+    precision: str = "auto",
+    progress: Progress | None = None,
 ) -> Codes:
     """Write each row by other rows with the smallest elastic-net objective.
 
@@ -205,6 +219,8 @@ def elastic_net(
         How many of the most correlated rows are tried first.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the products with all rows. What a rounded product leaves open is decided in float32 in any case.
+    progress : Progress, default=None
+        Called after each round with "codes", the rows whose codes are done and their number.
 
     Returns
     -------
@@ -238,6 +254,8 @@ def elastic_net(
             closed.append((done.rows, Codes(done.indices, done.c, part.violation[is_done])))
             still_open.append(_next_candidates(part.of(~is_done), n_wanted))
         open_ = _join(still_open)
+        if progress is not None:
+            progress("codes", len(X) - len(open_.rows), len(X))
         if not len(open_.rows):
             break
     return Codes.stack([codes for _, codes in closed]).of(torch.cat([rows for rows, _ in closed]).argsort())

@@ -168,7 +168,7 @@ class SSCOMP(GraphClusterer):
             return
         # Codes C (n, n), row by row: algorithm 1.
         tensor = to_tensor(rows, resolve_float64_device(self.device))
-        codes = matching_pursuit(tensor, n_nonzero=min(self.n_nonzero, len(rows) - 1), tol=self.tol)
+        codes = matching_pursuit(tensor, n_nonzero=min(self.n_nonzero, len(rows) - 1), tol=self.tol, progress=progress)
         self.codes_ = codes.to_sparse()
         sizes = np.diff(self.codes_.indptr)
         # Affinity of who writes whom, and its spectral partition.
@@ -182,7 +182,9 @@ class SSCOMP(GraphClusterer):
         )
 
 
-def matching_pursuit(X: Tensor, *, n_nonzero: int, tol: float, precision: str = "auto") -> Codes:
+def matching_pursuit(
+    X: Tensor, *, n_nonzero: int, tol: float, precision: str = "auto", progress: Progress | None = None
+) -> Codes:
     """Write each row by a few other rows, chosen greedily.
 
     Parameters
@@ -195,6 +197,8 @@ def matching_pursuit(X: Tensor, *, n_nonzero: int, tol: float, precision: str = 
         A row is done when its squared residual is below this; rows are unit, so it is relative.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the products that search; which row correlates most is decided in float32 in any case.
+    progress : Progress, default=None
+        Called after each block with "codes", the rows whose codes are done and their number.
 
     Returns
     -------
@@ -210,7 +214,12 @@ def matching_pursuit(X: Tensor, *, n_nonzero: int, tol: float, precision: str = 
     """
     height = block_height(len(X), 2 * n_nonzero * X.shape[1], X.device.type)
     rows, atoms = torch.arange(len(X), device=X.device), Atoms.prepare(X, precision=precision)
-    return Codes.stack([_pursue(atoms, rows[chunk], n_nonzero, tol) for chunk in iter_chunks(len(X), height)])
+    blocks = []
+    for chunk in iter_chunks(len(X), height):
+        blocks.append(_pursue(atoms, rows[chunk], n_nonzero, tol))
+        if progress is not None:
+            progress("codes", chunk.stop, len(X))
+    return Codes.stack(blocks)
 
 
 def _pursue(atoms: Atoms, rows: Tensor, n_nonzero: int, tol: float) -> Codes:
