@@ -90,7 +90,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Validate what `fit` got; an estimator on images overrides it."""
         return fit_features(self, X)
 
-    def _fit(self, X: Any, **keywords: Any) -> None:
+    def _fit(self, X: Any, *_: Any, **keywords: Any) -> None:
         """Set the fitted attributes from checked rows."""
         raise TypeError(f"{type(self).__name__} has no _fit.")
 

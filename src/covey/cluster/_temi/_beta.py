@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster._checks import check_real
+from covey.metrics import entropy
 from covey.types import NeighborGraph, Progress
 
 if TYPE_CHECKING:
@@ -125,7 +126,4 @@ def first_constantly_low(values: NDArray[np.float64], margin: float) -> int:
 def _entropies(probabilities: NDArray[np.float32]) -> tuple[float, float]:
     """Return the entropy of the mean of predictions (n, n_clusters) and the mean of their entropies."""
     p = probabilities.astype(np.float64)
-    logarithm = np.log(np.where(p > 0, p, 1.0))
-    mean = p.mean(axis=0)
-    marginal = -(mean * np.log(np.where(mean > 0, mean, 1.0))).sum()
-    return float(marginal), float(-(p * logarithm).sum(axis=1).mean())
+    return float(entropy(p.mean(axis=0))), float(entropy(p).mean())
