@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from covey.cluster._scp import SCP
     from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
     from covey.cluster._subspace import SSCOMP, EnSC
-    from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
+    from covey.cluster._temi import TEMI
+    from covey.cluster._temi_beta import BetaSweep, select_beta
+    from covey.cluster._temi_fine_tuning import FineTuned, fine_tune
     from covey.cluster._turtle import TURTLE, TurtleSelection, generalization, select_turtle
 
 __all__ = [
@@ -72,10 +74,10 @@ CLUSTERERS = Registry(
 _HOME = {
     "KMeans": "covey.cluster._kmeans",
     "TEMI": "covey.cluster._temi",
-    "select_beta": "covey.cluster._temi",
-    "BetaSweep": "covey.cluster._temi",
-    "fine_tune": "covey.cluster._temi",
-    "FineTuned": "covey.cluster._temi",
+    "select_beta": "covey.cluster._temi_beta",
+    "BetaSweep": "covey.cluster._temi_beta",
+    "fine_tune": "covey.cluster._temi_fine_tuning",
+    "FineTuned": "covey.cluster._temi_fine_tuning",
     "MMDC": "covey.cluster._mmdc",
     "SCP": "covey.cluster._scp",
     "SCAN": "covey.cluster._scan",

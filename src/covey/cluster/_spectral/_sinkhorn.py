@@ -106,7 +106,7 @@ class SinkhornSpectral(HeadClusterer):
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:  # type: ignore[override]  # until it has a _fit
         """Find the eigenvectors and label the rows.
 
         Parameters
