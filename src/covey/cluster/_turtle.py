@@ -1,21 +1,25 @@
 """TURTLE: the labeling that linear classifiers of every feature space learn most easily [1]_.
 
-Its equations are the functions of `covey.objectives.turtle`; here are the estimator, its training, and the choice of its
-settings without labels.
+Its equations are the functions of `covey.objectives.turtle`; here are the estimator, its training, and how settings are
+chosen without labels.
 
 .. [1] A. Gadetsky, Y. Jiang and M. Brbić, "Let Go of Your Labels with Unsupervised Transfer", ICML 2024,
    arXiv:2406.07236.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
+import numpy as np
 import torch
+from sklearn.base import clone
+from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
+from covey._arrays import check_features, draw_seed
 from covey._torch import resolve_device, to_numpy, to_tensor
 from covey.cluster._base import check_n_clusters
 from covey.cluster._heads import HeadClusterer
@@ -23,7 +27,7 @@ from covey.cluster._parameters import check_integer, checked, choice, flag, free
 from covey.cluster._training import TrainingLength, iter_batches, make_generators, train
 from covey.nn import FeatureScaling, Schedule, learning_rate_schedule
 from covey.objectives import classifier_loss, turtle_loss
-from covey.types import FloatArray, Progress
+from covey.types import FloatArray, IntArray, Progress
 
 
 def _check_widths(name: str, widths: Any) -> None:
@@ -233,3 +237,114 @@ def add_task_gradients(
     loss, cross_entropy, balance = turtle_loss(logits, log_labels, entropy_weight=entropy_weight)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return torch.stack([cross_entropy, balance]).detach()
+
+
+class TurtleSelection(NamedTuple):
+    """The result of `select_turtle`.
+
+    Attributes
+    ----------
+    best : TURTLE
+        Fitted, with the settings whose clusters generalize best.
+    scores : tuple of float
+        `generalization` of each candidate, in their order; NaN where clusters stayed empty.
+    """
+
+    best: TURTLE
+    scores: tuple[float, ...]
+
+
+def generalization(
+    X: Any, labels: IntArray, *, spaces: Sequence[int] | None = None, n_folds: int = 5, random_state: Any = None
+) -> float:
+    """Measure how well linear classifiers trained on the clusters of some rows find those of others.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Features; those of several spaces side by side.
+    labels : ndarray of shape (n,), dtype int64
+        Clusters, at least two; not ground truth.
+    spaces : sequence of int or None, default=None
+        Widths of the spaces; None for one space.
+    n_folds : int, default=5
+        Parts of the rows, each of which is predicted by classifiers trained on the others.
+    random_state : int, RandomState, Generator or None, default=None
+        See the glossary.
+
+    Returns
+    -------
+    score : float
+        Share of rows that get their own cluster, averaged over spaces, in [0, 1]; larger is better.
+
+    Raises
+    ------
+    ValueError
+        If there is only one cluster, or fewer rows than parts.
+
+    Notes
+    -----
+    Ridge classifiers on z-scored features, with a penalty of a thousandth of the number of rows.
+    """
+    X = check_features(X)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("labels have one cluster only, which any classifier finds.")
+    if not 2 <= n_folds <= len(X):
+        raise ValueError(f"n_folds is {n_folds}; it must lie between 2 and the number of rows, {len(X)}.")
+    widths = check_spaces(spaces, X.shape[1])
+    order = np.random.default_rng(draw_seed(random_state)).permutation(len(X))
+    scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    columns = np.split((X - X.mean(axis=0)) / scale, np.cumsum(widths)[:-1], axis=1)
+    n_right = 0
+    for held_out in np.array_split(order, n_folds):
+        seen = np.setdiff1d(order, held_out)
+        for space in columns:
+            classifier = RidgeClassifier(alpha=len(seen) / 1000).fit(space[seen], labels[seen])
+            n_right += int((classifier.predict(space[held_out]) == labels[held_out]).sum())
+    return n_right / (len(X) * len(columns))
+
+
+def select_turtle(
+    X: Any, estimator: TURTLE, candidates: Sequence[Mapping[str, Any]], *, n_folds: int = 5
+) -> TurtleSelection:
+    """Fit TURTLE with several settings and keep the one whose clusters generalize best, without labels.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Features.
+    estimator : TURTLE
+        The parameters that the candidates share; it is not changed.
+    candidates : sequence of mappings
+        Parameters to try, for example ``[{"learning_rate": 1e-2}, {"learning_rate": 1e-3}]``.
+    n_folds : int, default=5
+        Of `generalization`.
+
+    Returns
+    -------
+    selection : TurtleSelection
+        The best fitted estimator, and the score of every candidate. Of equal scores the first candidate's is kept.
+
+    Raises
+    ------
+    ValueError
+        If there is no candidate, or all left clusters empty.
+
+    Notes
+    -----
+    The criterion of the paper's section 4: generalization in cross-validation, to labels of its own. Candidates should
+    ask for the same number of clusters, since fewer are always easier.
+    """
+    fitted = [clone(estimator).set_params(**candidate).fit(X) for candidate in candidates]
+    scores = tuple(_score(X, model, n_folds) for model in fitted)
+    known = [index for index, score in enumerate(scores) if not math.isnan(score)]
+    if not known:
+        raise ValueError(f"None of {len(fitted)} candidates filled all clusters: raise entropy_weight or n_steps.")
+    return TurtleSelection(fitted[max(known, key=lambda index: scores[index])], scores)
+
+
+def _score(X: Any, model: TURTLE, n_folds: int) -> float:
+    """Return the generalization of a fitted model; NaN where clusters stayed empty."""
+    if model.diagnostics_["n_empty_clusters"] or model.n_clusters == 1:
+        return math.nan
+    return generalization(X, model.labels_, spaces=model.spaces, n_folds=n_folds, random_state=0)
