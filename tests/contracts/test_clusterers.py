@@ -192,7 +192,7 @@ def test_a_failed_fit_leaves_what_was_there(numbered: Any, blobs: tuple[np.ndarr
 WHOLE = [name for name in INSTALLED if issubclass(CLUSTERERS[name], Clusterer) and is_dataclass(CLUSTERERS[name])]
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Raised by the test where a fit would have succeeded."""
 
 
@@ -204,7 +204,7 @@ def fail_at_write(monkeypatch: pytest.MonkeyPatch, estimator: Any, number: float
         if self is estimator:
             names.append(name)
             if len(names) == number:
-                raise Fault(name)
+                raise FaultError(name)
         object.__setattr__(self, name, value)
 
     monkeypatch.setattr(type(estimator), "__setattr__", set_attribute, raising=False)
@@ -231,7 +231,7 @@ def test_a_fault_in_the_last_step_leaves_the_old_fit_whole(name: str, monkeypatc
     others = X[::-1][: len(X) // 2]
     with monkeypatch.context() as patch:
         fail_at_write(patch, estimator, len(written))
-        with pytest.raises(Fault):
+        with pytest.raises(FaultError):
             estimator.fit(others)
     assert vars(estimator).keys() == before.keys()
     assert all(vars(estimator)[key] is before[key] for key in before)
@@ -243,7 +243,7 @@ def test_a_fault_in_a_first_fit_leaves_nothing(name: str, monkeypatch: pytest.Mo
     estimator = make(name, n_clusters=2, random_state=0)
     before = dict(vars(estimator))
     fail_at_write(monkeypatch, estimator, 2)  # the first is the width of a row
-    with pytest.raises(Fault):
+    with pytest.raises(FaultError):
         estimator.fit(rows_for(name))
     assert vars(estimator) == before
 

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -30,6 +31,10 @@ def type_text(annotation: Any, allowed: str) -> str | None:
     if get_origin(annotation) is Literal:
         words = [f'"{word}"' for word in get_args(annotation)]
         return words[0] if len(words) == 1 else f"{{{', '.join(words)}}}"
+    if get_origin(annotation) is Sequence:
+        return f"sequence of {PLAIN[get_args(annotation)[0]]}"
+    if annotation is str and allowed.startswith("one of "):
+        return "{" + ", ".join(f'"{word}"' for word in allowed.removeprefix("one of ").split(", ")) + "}"
     if annotation in PLAIN:
         bounds = re.search(r"a number in ([\[(].*?, (?!inf).*?\])", allowed)
         return PLAIN[annotation] + (f" in {bounds[1]}" if annotation is float and bounds else "")

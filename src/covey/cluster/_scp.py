@@ -131,7 +131,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
     labels_ : ndarray of shape (n_samples,), dtype int64
         The most probable cluster of each row of `X`.
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
-        See the glossary.
+        Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
     loss_history_ : ndarray of shape (n_epochs,), dtype float32
         Mean training loss of each pass, in nats.
     diagnostics_ : dict

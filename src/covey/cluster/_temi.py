@@ -192,7 +192,7 @@ class TEMI(StackClusterer, NeighborClusterer):
     labels_ : ndarray of shape (n_samples,), dtype int64
         The most probable cluster of each training row.
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
-        See the glossary.
+        Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
     best_head_ : int
         The head with the lowest loss.
     head_losses_ : ndarray of shape (n_heads,), dtype float32

@@ -74,7 +74,7 @@ class TURTLE(HeadClusterer):
     labels_ : ndarray of shape (n_samples,), dtype int64
         The most probable cluster of each training row.
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
-        See the glossary.
+        Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
     loss_history_ : ndarray of shape (n_epochs, 2), dtype float32
         Means of each pass: the classifiers' cross-entropy, summed over spaces, and the entropy of the mean labels, in
         nats.
