@@ -38,12 +38,17 @@ class ImageRecord:
         One absolute path that holds these bytes.
     width, height : int
         Size in pixels after the EXIF turn.
+    n_bytes, mtime_ns : int
+        Size in bytes and modification time in nanoseconds of the file at `path`, by which a change is noticed; -1 if
+        they are not known.
     """
 
     id: str
     path: Path
     width: int
     height: int
+    n_bytes: int = field(default=-1, compare=False)
+    mtime_ns: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,9 @@ class ImageFailure:
     path : Path
         Absolute path.
     code : str
-        ``ERROR_CORRUPT_IMAGE``, ``ERROR_ZERO_SIZE_FILE``, ``ERROR_IMAGE_TOO_SMALL``, ``ERROR_MISSING_FILE``,
-        ``ERROR_UNSUPPORTED``, ``ERROR_TOO_LARGE`` or ``ERROR_PERMISSION``.
+        ``ERROR_CORRUPT_IMAGE``, ``ERROR_ZERO_SIZE_FILE``, ``ERROR_IMAGE_TOO_SMALL``, ``ERROR_UNSUPPORTED`` or
+        ``ERROR_TOO_LARGE``; or one that may pass: ``ERROR_MISSING_FILE``, ``ERROR_PERMISSION``, ``ERROR_IO``,
+        ``ERROR_MEMORY`` or ``ERROR_CHANGED``.
     message : str
         What is wrong, for a person.
     n_bytes : int

@@ -39,9 +39,9 @@ BMP: Final = Format("BMP", "PIL.BmpImagePlugin:BmpImageFile")
 PNM: Final = Format("PNM", "PIL.PpmImagePlugin:PpmImageFile")
 JPEG2000: Final = Format("JPEG 2000", "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile", "jpg_2000", _REBUILD)
 AVIF: Final = Format("AVIF", "PIL.AvifImagePlugin:AvifImageFile", "avif", _REBUILD)
-HEIF: Final = Format("HEIF", "pi_heif:HeifImageFile", hint="pip install pi-heif")
+HEIF: Final = Format("HEIF", "pi_heif:HeifImageFile", hint="pip install 'covey[heif]'")
 RAW: Final = Format("camera raw", hint=_DEVELOP)
-JPEG_XL: Final = Format("JPEG XL")
+JPEG_XL: Final = Format("JPEG XL", "pillow_jxl.JpegXLImagePlugin:JXLImageFile", hint="pip install 'covey[jxl]'")
 PHOTOSHOP: Final = Format("Photoshop", hint="export it as JPEG, PNG or TIFF first")
 EXR: Final = Format("OpenEXR", hint="tone-map it to JPEG, PNG or TIFF first")
 SVG: Final = Format("SVG", hint="it is a drawing, not a picture: render it to PNG first")
@@ -85,15 +85,14 @@ _RAW_SUFFIXES: Final = (
 # fmt: on
 
 UNREADABLE_SUFFIXES: Final = MappingProxyType(
-    dict.fromkeys(_RAW_SUFFIXES, RAW)
-    | {".exr": EXR, ".jxl": JPEG_XL, ".psb": PHOTOSHOP, ".psd": PHOTOSHOP, ".svg": SVG}
+    dict.fromkeys(_RAW_SUFFIXES, RAW) | {".exr": EXR, ".psb": PHOTOSHOP, ".psd": PHOTOSHOP, ".svg": SVG}
 )
 """Suffixes of pictures that covey finds and reports, but cannot read; each with its format."""
 
 # fmt: off
 READABLE_SUFFIXES: Final = frozenset((
     ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe",
-    ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 ))
 # fmt: on
 """Suffixes of the formats that covey reads (HEIF with the package ``pi-heif``)."""

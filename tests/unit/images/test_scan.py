@@ -257,5 +257,5 @@ def test_disk_error_while_hashing(put, tmp_path, monkeypatch):
 
     monkeypatch.setattr(scanning.hashlib, "file_digest", fail)
     (failure,) = scan_images([tmp_path]).failures
-    assert (failure.code, failure.id) == ("ERROR_CORRUPT_IMAGE", "")
+    assert (failure.code, failure.id) == ("ERROR_IO", "")
     assert "Input/output error" in failure.message
