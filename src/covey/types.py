@@ -65,12 +65,16 @@ class ImageFile:
         File size in bytes.
     mtime_ns : int
         Modification time in nanoseconds, to notice a change without reading the file again.
+    is_companion : bool
+        Whether it is a camera's raw file that counts as a further path of the JPEG beside it; its own bytes have
+        another hash then.
     """
 
     path: Path
     id: str
     n_bytes: int
     mtime_ns: int
+    is_companion: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from covey.errors import ImageReadError
@@ -250,7 +251,7 @@ def _load(opened: OpenedImage, factor: int) -> DecodedImage:
     bits = None
     if has_low_bytes or image.mode.startswith("I"):
         bits = declared_bits(image, read_significant_bits(opened.file) if opened.format is PNG else None)
-    if has_low_bytes and max(high for _, high in image.getextrema()[:3]) < 128:
+    if has_low_bytes and max(np.asarray(channel).max() for channel in image.split()[:3]) < 128:
         info = image.info
         image = join_bytes(image, _load_lower_bytes(opened), bits)
         image.info = info
@@ -308,7 +309,8 @@ def _seek_content(image: Any) -> list[Note]:
 
 
 def _is_uniform(image: Image.Image) -> bool:
-    return all(low == high for low, high in to_rgb(image).getextrema())
+    extrema: Any = to_rgb(image).getextrema()  # of three channels
+    return all(low == high for low, high in extrema)
 
 
 def _count_pages(image: Any) -> list[Note]:
