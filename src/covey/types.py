@@ -105,6 +105,26 @@ class ImageFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageNote:
+    """Something about an image that was read, which a person may want to know.
+
+    Attributes
+    ----------
+    id : str
+        The `ImageRecord.id`.
+    code : str
+        ``NOTE_TRUNCATED``, ``NOTE_FIRST_PAGE``, ``NOTE_LATER_FRAME``, ``NOTE_PROFILE_IGNORED``,
+        ``NOTE_METADATA_IGNORED`` or ``NOTE_RAW_PREVIEW``.
+    message : str
+        The same in words.
+    """
+
+    id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackboneSpec:
     """Everything about a backbone that changes its features, and where it comes from.
 

@@ -40,6 +40,8 @@ def embed(sources: tuple[Path, ...], output: Path | None, **options: Any) -> Non
         click.echo(f"{n} images x {d} features in {_console.shell_path(output)}")
         if options["n_views"]:
             click.echo(_console.views_line(options["n_views"], report.n_views_computed, report.n_views_reused))
+        for aside in _console.aside_lines(ledger.notes, ledger.left_out):
+            click.echo(aside)
         click.echo(line)
     if options["strict"] and ledger.failures:
         sys.exit(3)

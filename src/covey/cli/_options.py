@@ -48,6 +48,10 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--follow-symlinks", is_flag=True, help="Follow links to folders and files."),
             click.option("--include", multiple=True, metavar="GLOB", help="Only these paths; may be given again."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Not these paths; may be given again."),
+            click.option(
+                "--include-system", is_flag=True, help="Folders of NAS, trash and system too, and with .nomedia."
+            ),
+            click.option("--by-content", is_flag=True, help="Files without a known suffix too, by their first bytes."),
         ],
     )
 
@@ -82,6 +86,7 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
             click.option("--workers", type=AutoInt(1), metavar="N|auto", default="auto", help="Threads or processes."),
+            click.option("--retry-failed", is_flag=True, help="Try every image again that could not be read before."),
             click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
         ],
     )
@@ -119,7 +124,8 @@ def pipeline_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
 
     require_models(options["backbone"])
     extract = {"engine": options["engine"], "batch_size": options["batch_size"], "n_workers": options["workers"]}
-    scan = ("recursive", "follow_symlinks", "include", "exclude")
+    extract["retry_failed"] = options["retry_failed"] or None
+    scan = ("recursive", "follow_symlinks", "include", "exclude", "include_system", "by_content")
     keywords = {
         "backbone": options["backbone"] or None,
         "n_views": options["n_views"],

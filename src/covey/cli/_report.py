@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from covey import defaults
-from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
 from covey.partitions import takes_pixels
@@ -57,6 +57,7 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
         "duplicates": len(report.files) - len(report.records),
         "skipped": codes,
         "other_files": report.n_other,
+        "left_out": report.left_out(),
         "backbone": " + ".join(() if takes_pixels(draft) else keywords.get("backbone", [defaults.BACKBONE])),
         "n_views": keywords["n_views"],
         "method": method,
@@ -78,6 +79,8 @@ def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any]
     click.echo(f"  cluster           with {plan['method']}, k = {plan['n_clusters']}")
     skipped = ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "nothing"
     click.echo(f"  leave out         {plan['duplicates']} duplicates; {skipped}")
+    for aside in aside_lines({}, report.left_out()):
+        click.echo(f"  {aside}")
 
 
 def echo_run(result: RunResult, page: Path | None) -> None:
@@ -102,6 +105,8 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         click.echo(f"names    none: {result.naming_reason}")
     if result.n_views:
         click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+    for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
+        click.echo(aside)
     click.echo(_ledger(result))
 
 

@@ -1,6 +1,6 @@
 """Pictures of one small size in one file, for methods that learn from pixels.
 
-Format, version 1: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
+Format, version 2: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
 ``format`` = ``covey-pixels``, ``version`` and ``ids`` (JSON list of n image ids).
 """
 
@@ -20,12 +20,12 @@ import numpy as np
 from covey._arrays import iter_chunks
 from covey.errors import ImageReadError
 from covey.images._preprocess import decode_size, preprocess
-from covey.images._read import read_image
-from covey.images._thumbnails import thumbnail_path, write_thumbnail
+from covey.images._read import read_recorded
+from covey.images._thumbnails import has_thumbnail, thumbnail_path, write_thumbnail
 from covey.types import BackboneSpec, ByteArray, ImageFailure, ImageRecord, Progress
 
 _FORMAT = "covey-pixels"
-_VERSION = "1"
+_VERSION = "2"  # of what an image looks like too: files of another one are not taken over
 _AT_ONCE = 256  # pictures that are decoded before they are written
 _THUMBNAIL_PX = 256
 _N_CHANNELS = 3
@@ -109,7 +109,7 @@ def pack_images(
         return PackedImages(tuple(ids), pixels, failures, len(known.keys() & wanted))
     if thumbnails is not None:
         for record in records:
-            if not thumbnail_path(thumbnails, record.id).exists():
+            if not has_thumbnail(thumbnail_path(thumbnails, record.id)):
                 read(record)
     return PackedImages(tuple(ids), before, [], len(ids))
 
@@ -134,7 +134,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
     """Decode a picture and bring it to its size; write its thumbnail if that is missing."""
     spec = _square(size)
     try:
-        image = read_image(record.path, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX))
+        image = read_recorded(record, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX)).image
     except ImageReadError as error:
         n_bytes = 0
         with suppress(OSError):
@@ -142,7 +142,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
         return ImageFailure(record.path, error.code, str(error), n_bytes, record.id)
     if thumbnails is not None:
         path = thumbnail_path(thumbnails, record.id)
-        if not path.exists():
+        if not has_thumbnail(path):
             write_thumbnail(image, path, size_px=_THUMBNAIL_PX)
     return preprocess(image, spec)
 
@@ -212,9 +212,10 @@ def _map_packed(path: Path, size: int) -> tuple[list[str], ByteArray]:
             header = json.loads(file.read(min(room, path.stat().st_size)))
         ids = json.loads(header["__metadata__"]["ids"])
         shape = tuple(header["pixels"]["shape"])
+        is_ours = header["__metadata__"]["version"] == _VERSION
         is_whole = path.stat().st_size == 8 + room + math.prod(shape)
     except (OSError, ValueError, LookupError, TypeError, struct.error):
         return nothing
-    if not ids or not is_whole or shape != (len(ids), size, size, _N_CHANNELS):
+    if not ids or not is_ours or not is_whole or shape != (len(ids), size, size, _N_CHANNELS):
         return nothing
     return ids, np.asarray(np.memmap(path, dtype=np.uint8, mode="r", offset=8 + room, shape=shape))

@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from PIL import ExifTags, Image, features
 
@@ -49,6 +49,11 @@ from covey.types import ImageRecord
 
 Result = TypeVar("Result")
 
+TRANSIENT_CODES: Final = frozenset(
+    {"ERROR_MISSING_FILE", "ERROR_PERMISSION", "ERROR_IO", "ERROR_MEMORY", "ERROR_CHANGED"}
+)
+"""Codes of failures that may pass without the image itself changing: they are tried again with each run."""
+
 _OUT_OF_MEMORY = "out of memory"
 _NOWHERE = (errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -62,27 +67,30 @@ def read_image(path: Path, *, min_size: tuple[int, int] | None = None) -> Image.
         The file; its content, not its suffix, decides how it is read. Links are followed.
     min_size : tuple of int, optional
         Width and height in pixels, of the upright image, that are enough. A JPEG is then decoded at a half, a quarter
-        or an eighth of its size as long as both sides keep at least these; see `decode_size`. Other formats are decoded
-        whole.
+        or an eighth of its size as long as both sides keep at least these, and a JPEG 2000 at a lower resolution level;
+        see `decode_size`. Other formats are decoded whole; above 33 million pixels they are then averaged over blocks,
+        down to no less than four times these sides.
 
     Returns
     -------
     image : PIL.Image.Image
         Of mode ``"RGB"``, turned as its EXIF orientation says, loaded, with no file held open and no metadata. Of an
-        animation the first frame, of a document the first page. What is transparent is white.
+        animation the first frame that is not of a single color, of a document the first page, of a camera's raw file
+        the largest preview. What is transparent is white; embedded color profiles are converted to sRGB.
 
     Raises
     ------
     ImageReadError
         With the code ``ERROR_CORRUPT_IMAGE`` (also if the file ends early: half a image is none),
-        ``ERROR_ZERO_SIZE_FILE``, ``ERROR_MISSING_FILE``, ``ERROR_UNSUPPORTED``, ``ERROR_TOO_LARGE`` (more than
-        `MAX_PIXELS`, found out before anything is decoded) or ``ERROR_PERMISSION``.
+        ``ERROR_ZERO_SIZE_FILE``, ``ERROR_UNSUPPORTED`` or ``ERROR_TOO_LARGE`` (more than `MAX_PIXELS` to decode, found
+        out before anything is), or one of `TRANSIENT_CODES`.
     ValueError
         If `min_size` is below one pixel.
 
     Notes
     -----
-    May be called from several threads at once; decoding releases the interpreter lock.
+    May be called from several threads at once; decoding releases the interpreter lock. All of them share a memory
+    budget (`reading_budget`): an image that does not fit waits for its turn.
 
     A decoder notices that a file ends early, but not every wrong byte within: a JPEG with a damaged middle is read.
     """
@@ -127,6 +135,29 @@ def read_recorded(record: ImageRecord, *, min_size: tuple[int, int] | None = Non
         if _state(file) != before:
             _check_hash(file, record, "while it was read")
         return decoded
+
+
+def hash_pixels(record: ImageRecord) -> str:
+    """Hash the decoded pixels of an image, all of them.
+
+    Parameters
+    ----------
+    record : ImageRecord
+        From a scan.
+
+    Returns
+    -------
+    digest : str
+        Hexadecimal sha256 of width, height and the upright sRGB pixels: the same for files that differ in metadata or
+        lossless compression alone.
+
+    Raises
+    ------
+    ImageReadError
+        As `read_recorded` does; ``ERROR_TOO_LARGE`` also for a JPEG that can only be decoded at reduced size.
+    """
+    image = read_recorded(record).image
+    return hashlib.sha256(f"{image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
 
 
 def decode_file(file: BinaryIO, suffix: str, min_size: tuple[int, int] | None = None) -> DecodedImage:

@@ -23,11 +23,13 @@ from covey.store._lock import exclusive_lock
 from covey.store._partitions import write_names
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._shards import ShardExtras
 from covey.store._tables import read_evidence, write_evidence, write_skipped, write_tables
 
 __all__ = [
     "Project",
     "FeatureStore",
+    "ShardExtras",
     "exclusive_lock",
     "write_names",
     "write_skipped",

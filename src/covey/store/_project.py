@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from covey.store._features import FeatureStore
 from covey.store._lock import exclusive_lock
 from covey.store._migrations import open_database, read_schema
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary
-from covey.types import ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
+from covey.types import ClusterSummary, ImageFailure, ImageFile, ImageNote, ImageRecord, Partition
 
 _DATABASE = "project.sqlite"
 
@@ -144,6 +144,7 @@ class Project:
         root: Path,
         *,
         sources: Sequence[Path] = (),
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         """Take in what a scan found: all of it or, if the disk refuses, nothing.
 
@@ -163,6 +164,8 @@ class Project:
             Common folder of the sources; `image_root` becomes the common folder of this and all earlier ones.
         sources : sequence of Path, optional
             The folders that were scanned whole, for the record and to notice what they no longer hold.
+        left_out : mapping of str to int, optional
+            What else was seen there, by kind; see `Ledger.left_out`.
 
         Raises
         ------
@@ -172,7 +175,15 @@ class Project:
             If a file has an unknown id.
         """
         with disk_errors(f"{self._subject}: the scan"):
-            _inventory.record_scan(self._connection, records, files, failures, root=Path(root), sources=sources)
+            _inventory.record_scan(
+                self._connection,
+                records,
+                files,
+                failures,
+                root=Path(root),
+                sources=sources,
+                left_out=left_out or {},
+            )
 
     def record_failures(self, failures: Iterable[ImageFailure]) -> None:
         """Mark images that could not be extracted, until the next scan.
@@ -189,6 +200,34 @@ class Project:
         """
         with disk_errors(f"{self._subject}: the list of failures"):
             _inventory.record_failures(self._connection, failures)
+
+    def record_reading(self, notes: Iterable[ImageNote], pixels: Mapping[str, str]) -> None:
+        """Keep what reading images told.
+
+        Parameters
+        ----------
+        notes : iterable of ImageNote
+            All that there is to say of each image that occurs.
+        pixels : mapping of str to str
+            Hash of the decoded pixels by image id. Images with equal ones are a single image from then on, with the
+            files of all: `records` gives the one that was found first.
+
+        Raises
+        ------
+        ProjectError
+            If the disk refuses.
+        """
+        with disk_errors(f"{self._subject}: the notes on its images"):
+            _inventory.record_notes(self._connection, notes)
+            _inventory.record_pixels(self._connection, pixels)
+
+    def pixels(self) -> dict[str, str]:
+        """Return the hash of the decoded pixels of the images for which one was recorded, by id."""
+        return _inventory.read_pixels(self._connection)
+
+    def notes(self) -> list[ImageNote]:
+        """Return what there is to say of the present images without failure."""
+        return _inventory.read_notes(self._connection)
 
     def records(self) -> list[ImageRecord]:
         """Return the present images without failure, each with its first path, in the natural order of these."""
