@@ -57,18 +57,6 @@ def has_thumbnail(path: Path) -> bool:
         return False
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove the files that killed runs left half written among thumbnails; call it where nobody else writes.
-
-    Parameters
-    ----------
-    folder : Path
-        The project's folder of thumbnails, which need not exist.
-    """
-    for part in folder.glob("??/.*.part"):
-        part.unlink(missing_ok=True)
-
-
 def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
     """Scale a image down and encode it as WebP.
 

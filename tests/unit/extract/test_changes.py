@@ -185,7 +185,7 @@ def test_permanent_failures_are_tried_again_when_asked(
     calls: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr(shards_module, "read_recorded", failing(ValueError("a bug of a decoder"), 9, "05.png", calls))
-        assert codes(extract(records, store)) == ["ERROR_CORRUPT_IMAGE"]
+        assert codes(extract(records, store, n_workers=1)) == ["ERROR_CORRUPT_IMAGE"]
     assert codes(extract(records, store)) == ["ERROR_CORRUPT_IMAGE"]
     assert extract(records, store, retry_failed=True) == ExtractReport(n_computed=1, n_reused=11, failures=[])
     assert extract_views(records, BACKBONE, store, retry_failed=True).failures == []
