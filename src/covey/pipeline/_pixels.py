@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from inspect import signature
+from shutil import disk_usage
 from typing import Any
 
 from covey import __version__
@@ -19,6 +20,7 @@ from covey.types import Features, Progress
 
 IMAGE_SIZE = 32
 SMALLEST_SIZE = 8
+LARGEST_SIZE = 1024  # 3 MB an image: networks that learn from pixels see 32 to 224
 
 
 def check_pixel_options(
@@ -49,8 +51,8 @@ def check_pixel_options(
         if size is not None:
             raise InvalidValueError(f"A size of {size} pixels was asked for, but {name} takes features: leave it out.")
         return
-    if size is not None and size < SMALLEST_SIZE:
-        raise InvalidValueError(f"size is {size}; pictures must keep at least {SMALLEST_SIZE} pixels.")
+    if size is not None and not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise InvalidValueError(f"size is {size}; it must be from {SMALLEST_SIZE} to {LARGEST_SIZE} pixels.")
     if backbone is not None or n_views:
         raise InvalidValueError(
             f"{name} learns from pixels, without a backbone and views of its features: leave those options out."
@@ -84,8 +86,9 @@ def pack_project(project: Project, size: int, progress: Progress | None = None) 
     Raises
     ------
     ProjectError
-        If there is none, or the disk refuses.
+        If there is none, or the disk has no room for them or refuses.
     """
+    _check_disk(project, size)
     with disk_errors("The packed pictures"):
         packed = pack_images(
             project.records(),
@@ -99,6 +102,17 @@ def pack_project(project: Project, size: int, progress: Progress | None = None) 
     if not packed.ids:
         raise ProjectError(f"None of the {len(packed.failures)} pictures could be decoded; skipped.csv says why.")
     return packed, EmbedReport(len(packed.ids) - packed.n_reused, packed.n_reused, packed.failures)
+
+
+def _check_disk(project: Project, size: int) -> None:
+    """Raise `ProjectError` before anything is read if packed images do not fit on the disk."""
+    n_images = len(project.records())
+    n_needed, n_free = 3 * size**2 * n_images, disk_usage(project.root).free
+    if n_needed > n_free:
+        raise ProjectError(
+            f"{n_images} images of {size} x {size} pixels take {n_needed / 1e9:,.1f} GB, and the disk of "
+            f"{str(project.root)!r} has {n_free / 1e9:,.1f} GB left: choose a smaller size, or another disk."
+        )
 
 
 def fit_pixels(

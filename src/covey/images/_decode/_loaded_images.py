@@ -11,7 +11,7 @@ from PIL import Image
 from covey.errors import ImageReadError
 from covey.images._decode._color_profiles import find_conversion
 from covey.images._decode._jpeg_rows import complete_jpeg
-from covey.images._decode._memory_budget import reading_budget
+from covey.images._decode._memory_budget import RETURNED_BYTES, reading_budget, return_free_memory
 from covey.images._decode._png_chunks import read_significant_bits
 from covey.images._decode._sample_depth import LOW_BYTES, declared_bits, join_bytes
 from covey.images._formats import (
@@ -79,14 +79,14 @@ class DecodedImage(NamedTuple):
     notes: tuple[Note, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenedImage:
     """An image whose header was read.
 
     Attributes
     ----------
-    image : PIL.Image.Image
-        Not decoded.
+    image : PIL.Image.Image or None
+        Not decoded; None once `load_rgb` has used it up, so that its pixels are freed there.
     turn : int
         EXIF orientation that it still needs, 1 to 8.
     format : Format
@@ -127,14 +127,19 @@ def load_rgb(opened: OpenedImage, min_size: tuple[int, int] | None) -> DecodedIm
     ImageReadError
         If it has too many pixels for its format.
     """
-    image = opened.image
     enough = min_size[::-1] if min_size and opened.turn in EXCHANGING else min_size
-    full_size = image.size
+    full_size = opened.image.size
     size = _reduce_decoder(opened, enough) if enough is not None else full_size
     check_pixels(size)
     factor = _block_factor(size, enough)
-    with reading_budget().hold(_needed_bytes(opened, full_size, size, factor)):
-        return _load(opened, factor)
+    n_bytes = _needed_bytes(opened, full_size, size, factor)
+    with reading_budget().hold(n_bytes):
+        try:
+            return _load(opened, factor)
+        finally:
+            opened.image = None
+            if n_bytes >= RETURNED_BYTES:
+                return_free_memory()
 
 
 def complete_cut_jpeg(data: bytes, opened: OpenedImage, min_size: tuple[int, int] | None) -> DecodedImage | None:
@@ -237,7 +242,7 @@ def _needed_bytes(opened: OpenedImage, full_size: tuple[int, int], size: tuple[i
 
 def _load(opened: OpenedImage, factor: int) -> DecodedImage:
     """Decode, convert and turn."""
-    image: Any = opened.image
+    image, opened.image = opened.image, None
     notes = list(opened.notes)
     if opened.format is TIFF:
         notes += _count_pages(image)

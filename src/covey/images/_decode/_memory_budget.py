@@ -6,11 +6,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 MOST_BYTES: Final = 4 * 2**30
+RETURNED_BYTES: Final = 2**26
+"""After an image that took this much, what is free is given back to the system."""
+
 _SHARE: Final = 4  # a quarter of the memory
 _FALLBACK_BYTES: Final = 2**30  # where the system does not say how much memory it has
 _CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -79,6 +82,17 @@ def default_budget_bytes() -> int:
         In bytes. The limit of a container counts as the machine's memory.
     """
     return min(_memory_bytes() // _SHARE, MOST_BYTES)
+
+
+def return_free_memory() -> None:
+    """Give free memory back to the system.
+
+    glibc keeps what a thread has freed for that thread: sixteen readers that decode one after another would hold
+    sixteen images (1.7 GB in a test with a budget of 0.6 GB).
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory_bytes() -> int:
