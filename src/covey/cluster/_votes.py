@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, ClusterMixin
 
 from covey._arrays import iter_chunks, l2_normalize
+from covey._blocks import top_products
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._checks import predict_features
 from covey.cluster._with_presets import WithPresets
@@ -59,7 +60,8 @@ def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, 
     answers = []
     for chunk in iter_chunks(len(queries), height):
         asked = to_tensor(queries[chunk], place)
-        near = torch.topk(asked @ known.T - half_squares, n_candidates, dim=1).indices.sort(dim=1).values
+        # Candidates by products, (b, n_candidates), the nearest of which are those of the exact distances.
+        near = top_products(asked, known, n_candidates, bias=-half_squares)[1].sort(dim=1).values
         squared = (known[near].double() - asked[:, None].double()).square().sum(dim=2)
         nearest, order = squared.sort(dim=1, stable=True)
         distances, voters = nearest[:, :n_votes].sqrt(), near.gather(1, order)[:, :n_votes]

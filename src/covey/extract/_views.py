@@ -49,7 +49,7 @@ def extract_views(
     batch_size, n_workers, engine, shard_size, retry_failed
         As for `extract_features`.
     progress : Progress, optional
-        Told ``("views", n_done, n_total)`` where all copies of all images are counted.
+        Called with ``("views", n_done, n_total)`` where all copies of all images are counted.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def view_fingerprint(fingerprint: str, view: View) -> str:
 
 
 def viewed_fingerprint(fingerprint: str) -> str | None:
-    """Tell of which backbone's features a feature set holds a view.
+    """Return the backbone's fingerprint of a feature set that holds a view.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What is known of images and their paths: functions over the tables of migration 1.
+"""Images and their paths: functions over the tables of migration 1.
 
-Paths cross this border as `pathlib.Path`, and lie in the database as the bytes of the operating system, so that any
-name comes back as it was: no UTF-8, newlines, or letters that Unicode writes in two ways.
+Callers see paths as `pathlib.Path`; the database holds the bytes of the operating system, so that any name comes back
+as it was: not UTF-8, with newlines, or with letters that Unicode writes in two ways.
 """
 
 import json
@@ -16,8 +16,9 @@ from typing import Any
 from covey import __version__
 from covey.errors import ProjectError
 from covey.store._database import readable, snapshot, transaction, utc_now
+from covey.store._readings import read_notes
 from covey.store._records import Ledger
-from covey.types import ImageFailure, ImageFile, ImageNote, ImageRecord
+from covey.types import ImageFailure, ImageFile, ImageRecord
 
 _SEPARATOR = os.fsencode(os.sep)
 _DIGITS = re.compile(rb"\d+")
@@ -29,7 +30,7 @@ _PRESENT_FILES = """
 def natural_key(path: bytes) -> tuple[bytes, bytes]:
     """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
 
-    Small and capital ASCII letters are the same; two paths are told apart by their bytes in the end.
+    Small and capital ASCII letters are the same; two paths that differ in nothing else are sorted by their bytes.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
     return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
@@ -45,7 +46,7 @@ def record_scan(
     sources: Sequence[Path],
     left_out: Mapping[str, int],
 ) -> None:
-    """Take in what a scan found, in one transaction."""
+    """Store what a scan found, in one transaction."""
     with transaction(connection):
         scan = _start_scan(connection, root, sources, left_out)
         connection.executemany(
@@ -84,37 +85,6 @@ def record_failures(connection: sqlite3.Connection, failures: Iterable[ImageFail
             )
 
 
-def record_pixels(connection: sqlite3.Connection, pixels: Mapping[str, str]) -> None:
-    """Keep the hash of the decoded pixels of images by id, in one transaction."""
-    with transaction(connection):
-        rows = ((digest, image_id) for image_id, digest in pixels.items())
-        connection.executemany("UPDATE images SET pixels = ? WHERE id = ?", rows)
-
-
-def record_notes(connection: sqlite3.Connection, notes: Iterable[ImageNote]) -> None:
-    """Replace the notes on images, in one transaction; an image without any here keeps its own."""
-    by_image: dict[str, list[tuple[str, str]]] = {}
-    for note in notes:
-        by_image.setdefault(note.id, []).append((note.code, readable(note.message)))
-    with transaction(connection):
-        connection.executemany(
-            "UPDATE images SET notes = ?1 WHERE id = ?2 AND notes <> ?1",
-            ((json.dumps(said), image_id) for image_id, said in by_image.items()),
-        )
-
-
-def read_pixels(connection: sqlite3.Connection) -> dict[str, str]:
-    """Return the hash of the decoded pixels of the images that have one."""
-    return dict(connection.execute("SELECT id, pixels FROM images WHERE pixels IS NOT NULL"))
-
-
-def read_notes(connection: sqlite3.Connection) -> list[ImageNote]:
-    """Return the notes on the present images without failure, in the order these were found."""
-    rows = connection.execute("""
-        SELECT id, notes FROM images WHERE notes <> '[]' AND key IN (SELECT image FROM good_files) ORDER BY key""")
-    return [ImageNote(image_id, *note) for image_id, notes in rows for note in json.loads(notes)]
-
-
 def read_records(connection: sqlite3.Connection) -> list[ImageRecord]:
     """Return the present images without failure, each with its first path, in the natural order of these.
 
@@ -149,7 +119,7 @@ def read_failures(connection: sqlite3.Connection) -> list[ImageFailure]:
 
 
 def read_ledger(connection: sqlite3.Connection) -> Ledger:
-    """Count where every present path went."""
+    """Count the present paths by what became of them."""
     with snapshot(connection):
         n_found, n_good, n_images = connection.execute("""
             SELECT count(*), count(*) - count(code),
@@ -293,7 +263,7 @@ def _key_of(keys: dict[str, int], file: ImageFile) -> int:
 
 
 def _mark_missing(connection: sqlite3.Connection, scan: int, sources: Sequence[Path]) -> None:
-    """Mark earlier paths that this scan should have found, or that are nowhere any more."""
+    """Mark earlier paths that this scan should have found, or that no longer exist."""
     folders = tuple(os.fsencode(form) + _SEPARATOR for path in sources for form in (path.absolute(), path.resolve()))
     earlier = connection.execute("SELECT path FROM files WHERE is_present AND scan <> ?", (scan,)).fetchall()
     gone = [row for row in earlier if row[0].startswith(folders) or not os.path.lexists(row[0])]

@@ -13,7 +13,7 @@ from PIL import Image
 from covey.backbones import load_backbone
 from covey.errors import ImageReadError
 from covey.extract import ExtractReport, extract_features, extract_views
-from covey.extract import _shards as shards_module
+from covey.extract import _shard_tasks as shards_module
 from covey.images import _read as reading
 from covey.images import read_recorded, scan_images
 from covey.images._decode import _loaded_images as loading

@@ -174,7 +174,7 @@ def test_broken_pictures_are_not_read_again_but_reported_again(
     records[4] = overwrite(records[4], b"no picture")
     first = extract(records, store)
     moved = [replace(record, path=record.path.with_name(f"moved-{record.path.name}")) for record in records]
-    monkeypatch.setattr("covey.extract._shards.read_recorded", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("covey.extract._shard_tasks.read_recorded", lambda *_, **__: pytest.fail("read again"))
     again = extract(moved, store)
     assert (again.n_computed, again.n_reused) == (0, 19)
     assert [(failure.code, failure.path) for failure in again.failures] == [(first.failures[0].code, moved[4].path)]
@@ -238,7 +238,7 @@ def test_a_full_disk_keeps_what_was_finished(
     extract(records[:8], store)
     before = shard_bytes(store)
     with monkeypatch.context() as patch:
-        patch.setattr("covey.store._atomic._flush", refuse)
+        patch.setattr("covey._files._flush", refuse)
         with pytest.raises(ProjectError, match=r"Shard 1 .*No space left on device.*run the same command again"):
             extract(records, store)
     assert shard_bytes(store) == before
@@ -249,7 +249,7 @@ def test_a_full_disk_keeps_what_was_finished(
 def test_a_full_disk_under_the_thumbnails_is_told(
     tmp_path: Path, records: list[ImageRecord], store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("covey.extract._shards.write_thumbnail", refuse)
+    monkeypatch.setattr("covey.extract._shard_tasks.write_thumbnail", refuse)
     with pytest.raises(ProjectError, match=r"thumbnail .*No space left on device"):
         extract(records, store, thumbnails=tmp_path / "thumbnails")
     assert not store.root.exists()

@@ -49,8 +49,8 @@ def test_other_metadata_the_same_image(picture_folder: Path, jpeg: Path, output:
         copies = ["photo.jpg", "zz-copy-0.jpg", "zz-copy-1.jpg", "zz-copy-2.jpg"]
         assert project.paths_of(record.id) == copies
         assert project.paths()[record.id] == copies
-        assert len({*project.pixels().values()}) == 1
-        assert len(project.pixels()) == 4
+        assert len({*project.readings.pixels().values()}) == 1
+        assert len(project.readings.pixels()) == 4
     (table,) = [path for path in result.tables if path.name == "assignments.csv"]
     with table.open(encoding="utf-8") as file:
         clusters = {row["path"]: row["cluster"] for row in csv.DictReader(file)}
@@ -96,7 +96,7 @@ def test_nearly_the_same_is_another_image(picture_folder: Path, output: Path) ->
     with Project.open(output) as project:
         prints, _ = project.features.extras(project.features.fingerprints()[0])
         assert len(set(prints.values())) == 25, "both were compared"
-        assert len(set(project.pixels().values())) == 2
+        assert len(set(project.readings.pixels().values())) == 2
 
 
 def test_turned_by_a_tag_or_by_its_pixels(picture_folder: Path, output: Path) -> None:
@@ -123,7 +123,7 @@ def test_notes_are_kept_and_counted(picture_folder: Path, jpeg: Path, output: Pa
         assert ledger.notes == {"NOTE_FIRST_PAGE": 1, "NOTE_TRUNCATED": 1}
         assert ledger.left_out == {"system": 1, "video": 1, "document": 1}
     with Project.open(output) as project:
-        (note,) = [note for note in project.notes() if note.code == "NOTE_TRUNCATED"]
+        (note,) = [note for note in project.readings.notes() if note.code == "NOTE_TRUNCATED"]
         assert "cut short" in note.message
 
 

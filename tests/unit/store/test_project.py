@@ -336,12 +336,12 @@ def test_sizes_on_disk(filled: Project) -> None:
 
 def test_images_of_equal_pixels_are_one(project: Project, scan: Scan, image_id: Callable[[object], str]) -> None:
     scan(project, {"a.png": 1, "b.png": 2, "c.png": 3, "d.png": 3})
-    project.record_reading([], {image_id(1): "same", image_id(3): "same"})
+    project.readings.record([], {image_id(1): "same", image_id(3): "same"})
     assert names(project) == ["a.png", "b.png"]
     assert check_sum(project.ledger()) == Ledger(4, 2, 2, {})
     assert project.paths() == {image_id(1): ["a.png", "c.png", "d.png"], image_id(2): ["b.png"]}
     assert project.paths_of(image_id(3)) == project.paths_of(image_id(1)) == ["a.png", "c.png", "d.png"]
-    assert project.pixels() == {image_id(1): "same", image_id(3): "same"}
+    assert project.readings.pixels() == {image_id(1): "same", image_id(3): "same"}
     project.record_failures([failure(Path("a.png"), image_id=image_id(1))])
     assert names(project) == ["b.png", "c.png"]
     assert check_sum(project.ledger()) == Ledger(4, 2, 1, {"ERROR_CORRUPT_IMAGE": 1})
@@ -350,12 +350,12 @@ def test_images_of_equal_pixels_are_one(project: Project, scan: Scan, image_id: 
 def test_notes_belong_to_present_images(project: Project, scan: Scan, image_id: Callable[[object], str]) -> None:
     scan(project, {"a.png": 1, "b.png": 2}, left_out={"video": 3})
     notes = [ImageNote(image_id(i), "NOTE_TRUNCATED", f"said of {i}") for i in (1, 2)]
-    project.record_reading(notes, {})
-    assert project.notes() == notes
+    project.readings.record(notes, {})
+    assert project.readings.notes() == notes
     assert project.ledger() == Ledger(2, 2, 0, {}, {"NOTE_TRUNCATED": 2}, {"video": 3})
-    project.record_reading([ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")], {})
+    project.readings.record([ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")], {})
     project.record_failures([failure(Path("a.png"), image_id=image_id(1))])
-    assert project.notes() == [ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")]
+    assert project.readings.notes() == [ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")]
 
 
 def test_a_raw_file_is_a_further_path_and_never_the_first(project: Project, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covey._files import write_bytes
 from covey.bench.datasets._records import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.registry import require
@@ -175,6 +176,5 @@ def _write_picture(folder: Path, value: Any) -> Path:
     digest = hashlib.sha256(content).hexdigest()
     path = folder / digest[:2] / f"{digest}{_SUFFIX_OF.get(content[:2], '.img')}"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_bytes(path, content, is_durable=False)
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covey import __version__
+from covey._files import write_text
 from covey.bench._experiment import ExperimentFile
 from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
@@ -63,9 +64,7 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     }
     output = output or folder / "report"
     for name, text in texts.items():
-        path = output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(output / name, text)
     return [output / name for name in texts]
 
 

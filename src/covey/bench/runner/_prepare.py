@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from covey._files import atomic_write
 from covey.backbones import load_backbone
 from covey.bench._experiment import PIXELS, RowsSpec, digest_of
 from covey.bench.datasets import DATASETS, Dataset, Split, cache_folder, find, make_variant
@@ -192,8 +193,6 @@ def _as_files(split: Split) -> tuple[Path, ...]:
     paths = tuple(folder / f"{row // 1000:04d}" / f"{row:06d}.png" for row in range(len(split.y)))
     for path, pixels in zip(paths, split.pixels, strict=True):
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".part")
-            Image.fromarray(pixels).save(temporary, format="PNG")
-            temporary.replace(path)
+            with atomic_write(path, is_durable=False) as temporary:
+                Image.fromarray(pixels).save(temporary, format="PNG")
     return paths

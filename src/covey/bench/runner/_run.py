@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import exclusive_lock
 from covey.bench._check import is_seeded
 from covey.bench._experiment import Experiment, ExperimentFile, RowsSpec, digest_of, settings_of
 from covey.bench._ledger import FAILED, OK, TIMEOUT, Ledger, finished_keys
 from covey.bench._references import PROBES
 from covey.bench.runner._processes import Worker, WorkerResult, n_threads_each
-from covey.store import exclusive_lock
 
 EXPERIMENTS: Final = "experiments"
 _PATIENCE_S: Final = 0.05

@@ -9,10 +9,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from covey._blocks import pad_rows, top_scores
 from covey._torch import matmul_dtype
-from covey.neighbors._top import ALIGNMENT, top_scores
 
-_MATRIX_UNIT = 32
 _FEWEST_ROWS = 4096  # below, rounding and comparing costs more than the product
 _ROUNDING = 2.0**-9  # of a bfloat16, relative
 
@@ -57,12 +56,9 @@ class Atoms(NamedTuple):
     @classmethod
     def prepare(cls, X: Tensor, *, precision: str = "auto") -> Self:
         """Round rows (n, d) where the device multiplies bfloat16 quickly, and there are enough of them."""
-        n, d = X.shape
-        if n < _FEWEST_ROWS or matmul_dtype(X.device, precision) != torch.bfloat16:
+        if len(X) < _FEWEST_ROWS or matmul_dtype(X.device, precision) != torch.bfloat16:
             return cls(X, None)
-        rounded = torch.zeros(n + -n % ALIGNMENT, d + -d % _MATRIX_UNIT, dtype=torch.bfloat16, device=X.device)
-        rounded[:n, :d] = X
-        return cls(X, rounded)
+        return cls(X, pad_rows(X, torch.bfloat16))
 
     def strongest(self, vectors: Tensor, excluded: Tensor, n_wanted: int, *, exact: bool = False) -> Strongest:
         """Find the rows that correlate most with vectors (b, d), except the excluded rows (b, n_excluded) of each.
