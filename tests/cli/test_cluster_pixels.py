@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from covey.cli import cli
-from covey.errors import ProjectError
+from covey.errors import InvalidValueError, ProjectError
 from covey.pipeline import CheckpointFile, _checkpoints, cluster_folder
 from covey.store import Project
 
@@ -120,3 +121,15 @@ def test_no_picture_that_can_be_decoded(picture_folder: Path, project: Path) -> 
         path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ProjectError, match="None of the 24 pictures could be decoded"):
         cluster_folder([picture_folder], project, n_clusters=3, method="mmdc", params=SHORT)
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_before_an_image_is_read(
+    picture_folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"n_clusters": 3, "method": "mmdc", "params": SHORT}
+    with pytest.raises(InvalidValueError, match="size is 100000; it must be from 8 to 1024 pixels"):
+        cluster_folder([picture_folder], project, size=100_000, **words)
+    monkeypatch.setattr("covey.pipeline._pixels.disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr("covey.pipeline._pixels.pack_images", lambda *_, **__: pytest.fail("packed"))
+    with pytest.raises(ProjectError, match=r"24 images of 1000 x 1000 pixels take 0\.1 GB"):
+        cluster_folder([picture_folder], project, size=1000, **words)

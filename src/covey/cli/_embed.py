@@ -58,6 +58,8 @@ def embed(
         click.echo(f"{n} images x {d} features in {_console.shell_path(output)}")
         if n_views:
             click.echo(_console.views_line(n_views, report.n_views_computed, report.n_views_reused))
+        for aside in _console.aside_lines(ledger.notes, ledger.left_out):
+            click.echo(aside)
         click.echo(line)
     if strict and ledger.failures:
         sys.exit(EXIT_SKIPPED)

@@ -15,6 +15,7 @@ from covey.errors import InvalidValueError, ProjectError
 FEWEST_VIEWS = 2  # methods compare pairs
 IMAGE_SIZE = 32
 SMALLEST_SIZE = 8
+LARGEST_SIZE = 1024  # 3 MB an image: networks that learn from pixels see 32 to 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +335,8 @@ def _check_rows(
         if size is not None:
             raise InvalidValueError(f"A size of {size} pixels was asked for, but {name} takes features: leave it out.")
         return
-    if size is not None and size < SMALLEST_SIZE:
-        raise InvalidValueError(f"size is {size}; pictures must keep at least {SMALLEST_SIZE} pixels.")
+    if size is not None and not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise InvalidValueError(f"size is {size}; it must be from {SMALLEST_SIZE} to {LARGEST_SIZE} pixels.")
     if backbone is not None or n_views:
         raise InvalidValueError(
             f"{name} learns from pixels, without a backbone and views of its features: leave those options out."

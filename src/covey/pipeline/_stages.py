@@ -54,7 +54,9 @@ def scan_sources(
             f"not be read, and {report.n_other} other files are no pictures.{reasons}"
         )
     project = project or _enter_locked(stack, output)
-    project.record_scan(report.records, report.files, report.failures, report.root, sources=sources)
+    project.record_scan(
+        report.records, report.files, report.failures, report.root, sources=sources, left_out=report.left_out()
+    )
     return project
 
 
