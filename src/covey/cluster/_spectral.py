@@ -38,7 +38,7 @@ from covey.cluster._head_clusterer import HeadClusterer
 from covey.cluster._kmeans import KMeans
 from covey.cluster._landmarks import Spectrum, check_n_half_steps
 from covey.cluster._parameters import checked, choice, flag, free, integer, parameters, real
-from covey.cluster._votes import VotingClusterer
+from covey.cluster._voting import VotingClusterer
 from covey.errors import ConvergenceError
 from covey.neighbors import nearest_neighbors
 from covey.types import NOISE, FloatArray, IntArray, NeighborGraph, Progress

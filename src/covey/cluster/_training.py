@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
-from covey.cluster._kmeans import KMeans
+from covey.cluster._kmeans import kmeans, restart_seeds
 from covey.errors import ConvergenceError
 from covey.metrics import cluster_size_kl, entropy
 from covey.neighbors import nearest_neighbors
@@ -50,13 +50,19 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
-def kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, n_init: int = 1) -> IntArray:
-    """Run k-means, not to the end, for clusters to begin with."""
-    kmeans = KMeans(n_clusters, n_init=n_init, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: said after training, if it matters
-        labels: IntArray = kmeans.fit(X).labels_
-    return labels
+def kmeans_labels(X: Tensor, n_clusters: int, seed: int, *, n_init: int = 1) -> Tensor:
+    """Run k-means on rows (n, d), not to the end, for clusters (n,) to begin with."""
+    rows = X.to(resolve_float64_device(str(X.device)))
+    solutions = kmeans(rows, n_clusters, restart_seeds(seed, n_init), max_iter=_START_ITERATIONS)
+    return min(solutions, key=lambda solution: solution.inertia).labels.to(X.device)
+
+
+def kmeans_starts(X: Tensor, n_clusters: int, seeds: Sequence[int]) -> Tensor:
+    """Run k-means on rows (n, d) once a seed, not to the end; return clusters (n_seeds, n) to begin with."""
+    rows = X.to(resolve_float64_device(str(X.device)))
+    drawn = [restart_seeds(seed, 1)[0] for seed in seeds]
+    solutions = kmeans(rows, n_clusters, drawn, max_iter=_START_ITERATIONS)
+    return torch.stack([solution.labels for solution in solutions]).to(X.device)
 
 
 def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from covey._torch import to_numpy, to_tensor
 from covey.cluster._head_clusterer import RowScaling
 from covey.cluster._training import kmeans_labels
 from covey.nn import FeatureScaling
@@ -31,7 +30,7 @@ def unit_rows(X: Tensor) -> Tensor:
 def start_labels(X: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
     """Return the labels (n,) of k-means on prepared rows (n, d)."""
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-    return to_tensor(kmeans_labels(to_numpy(X), n_clusters, seed, X.device, n_init=5), X.device)
+    return kmeans_labels(X, n_clusters, seed, n_init=5)
 
 
 class PairSource:

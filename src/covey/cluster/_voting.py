@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClusterMixin
 
 from covey._arrays import iter_chunks, l2_normalize
 from covey._blocks import top_products
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
-from covey.cluster._checks import predict_features
-from covey.cluster._with_presets import WithPresets
+from covey.cluster._base import Clusterer, predict_features
 from covey.types import NOISE, FloatArray, IntArray
 
 _TILE_ENTRIES = 2**25
@@ -49,33 +47,35 @@ def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, 
     Returns
     -------
     labels : ndarray of shape (m,), dtype int64
-        A query that equals a row gets its label. Distances are float64 differences, so a row's answer does not hang on
+        A query that equals a row gets its label. Distances are float64 differences, so a row's label does not depend on
         the rows beside it; memory stays within a fixed workspace.
     """
     place = resolve_float64_device(device)
     known, n_labels = to_tensor(rows, place), int(labels.max()) + 1
     known_labels, half_squares = to_tensor(labels, place), known.square().sum(dim=1) / 2  # 0 for a row of zeros
-    n_candidates = min(2 * n_votes, len(rows))
+    n_candidates = min(2 * n_votes, len(rows))  # float32 may misplace a few: decided in float64 below
     height = max(1, min(_TILE_ENTRIES // len(rows), _GATHER_ENTRIES // (n_candidates * rows.shape[1])))
-    answers = []
+    found = []
     for chunk in iter_chunks(len(queries), height):
         asked = to_tensor(queries[chunk], place)
         # Candidates by products, (b, n_candidates), the nearest of which are those of the exact distances.
         near = top_products(asked, known, n_candidates, bias=-half_squares)[1].sort(dim=1).values
+        # Distances (b, n_candidates) in float64; of equal ones the lower row comes first.
         squared = (known[near].double() - asked[:, None].double()).square().sum(dim=2)
         nearest, order = squared.sort(dim=1, stable=True)
         distances, voters = nearest[:, :n_votes].sqrt(), near.gather(1, order)[:, :n_votes]
+        # Votes (b, n_labels): one over the distance each; a row at distance 0 alone decides.
         weights = torch.where(distances[:, :1] == 0, (distances == 0).double(), 1 / distances)
         votes = torch.zeros((len(asked), n_labels), dtype=torch.float64, device=place)
         votes.scatter_add_(1, known_labels[voters], weights)
-        answers.append(to_numpy(votes.argmax(dim=1)))
-    return np.concatenate(answers)
+        found.append(to_numpy(votes.argmax(dim=1)))
+    return np.concatenate(found)
 
 
-class VotingClusterer(WithPresets, ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class VotingClusterer(Clusterer):
     """Base of the estimators that know labels of the training rows alone.
 
-    A subclass ends its `fit` with `_keep`. It has the parameters `n_votes` and `device`.
+    A subclass ends its `_fit` with `_keep`. It has the parameters `n_votes` and `device`.
     """
 
     _rows: FloatArray
