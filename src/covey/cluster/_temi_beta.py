@@ -1,4 +1,8 @@
-"""Choosing TEMI's β without labels: a sweep of two entropies."""
+"""Choosing TEMI's β without labels, by two entropies: section 4.2 and supplement A.1 of [1]_.
+
+.. [1] Adaloglou et al., "Exploring the Limits of Deep Image Clustering using Pretrained Models", BMVC 2023,
+   arXiv:2303.17896.
+"""
 
 import math
 import warnings
@@ -10,25 +14,25 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from covey.cluster._checks import check_real
+from covey.cluster._parameters import check_real
 from covey.metrics import entropy
 from covey.types import NeighborGraph, Progress
 
 if TYPE_CHECKING:
-    from covey.cluster._temi._estimator import TEMI
+    from covey.cluster._temi import TEMI
 
 BETAS = (0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
 
 
 class BetaSweep(NamedTuple):
-    """What each β led to, and the one that was picked.
+    """The two entropies for each β, and the β that was picked.
 
     Attributes
     ----------
     beta : float
-        The pick.
+        The β that was picked.
     betas : ndarray of shape (n_betas,), dtype float64
-        Those that were tried, ascending.
+        The β that were tried, ascending.
     marginal_entropy : ndarray of shape (n_betas,), dtype float64
         H(q(c)) in nats, at most log(n_clusters): high if all clusters are used.
     conditional_entropy : ndarray of shape (n_betas,), dtype float64
@@ -67,20 +71,20 @@ def select_beta(
     X : array-like of shape (n_samples, n_features)
         Features.
     estimator : TEMI
-        Settings; it is cloned, not fitted. Fewer heads and steps than for the final training do.
+        Settings; it is cloned, not fitted. Fewer heads and steps than in the final training are enough.
     betas : sequence of float in (0.5, 1], default=(0.52, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
-        What to try.
+        The β to try.
     tolerance : float in [0, 1], default=0.05
         How far above the smallest conditional entropy counts as low, as a share of log(n_clusters).
     neighbors : NeighborGraph, default=None
-        Neighbours of the rows of `X`, if they are known already.
+        Neighbors of the rows of `X`, if they are known already.
     progress : Progress, default=None
         Called after each β.
 
     Returns
     -------
     sweep : BetaSweep
-        The pick and both curves.
+        The β that was picked, and both entropies.
 
     Raises
     ------
@@ -89,13 +93,8 @@ def select_beta(
 
     Notes
     -----
-    Section 4.2 and supplement A.1 of [1]_: the lowest β from which on the conditional entropy is constantly low. Low is
-    made precise here: within `tolerance` · log C of the smallest of the sweep, at that β and at all larger ones.
-
-    References
-    ----------
-    .. [1] Adaloglou et al., "Exploring the Limits of Deep Image Clustering using Pretrained Models",
-       BMVC 2023, arXiv:2303.17896.
+    The paper takes the lowest β from which on the conditional entropy is constantly low. Low is made precise here:
+    within `tolerance` · log C of the smallest of the sweep, at that β and at all larger ones.
     """
     tried = np.unique(np.asarray(betas, dtype=np.float64))
     if len(tried) == 0:
@@ -107,7 +106,7 @@ def select_beta(
     for index, beta in enumerate(tried):
         temi = clone(estimator).set_params(beta=float(beta))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the curve of H(q(c)) shows it
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the marginal entropy shows empty clusters
             temi.fit(X, neighbors=neighbors)
         marginal[index], conditional[index] = _entropies(temi.predict_proba(X))
         if progress is not None:
@@ -124,6 +123,6 @@ def first_constantly_low(values: NDArray[np.float64], margin: float) -> int:
 
 
 def _entropies(probabilities: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the entropy of the mean of predictions (n, n_clusters) and the mean of their entropies."""
+    """Return H(q(c)) and E[H(q(c|x))] in nats, for predictions (n, n_clusters)."""
     p = probabilities.astype(np.float64)
     return float(entropy(p.mean(axis=0))), float(entropy(p).mean())
