@@ -11,9 +11,9 @@ from covey.cluster import CLUSTERERS
 from covey.engines import n_threads
 from covey.errors import ProjectError
 from covey.images import PackedImages, pack_images
-from covey.pipeline._checkpoints import CheckpointFile
-from covey.pipeline._embed import EmbedReport
+from covey.pipeline._embed_images import EmbedReport
 from covey.pipeline._stages import fit_estimator
+from covey.pipeline._training_checkpoints import CheckpointFile
 from covey.store import Project, disk_errors
 from covey.types import Features, Progress
 
