@@ -10,7 +10,7 @@ from torch import Tensor
 
 from covey._arrays import check_features, l2_normalize
 from covey._torch import make_generator, resolve_device, to_numpy, to_tensor
-from covey.types import FloatArray, IntArray, NeighborGraph, Progress
+from covey.types import FloatArray, NeighborGraph, Progress
 
 _BISECTIONS = 48
 _FEW_ROWS = 10_000
@@ -79,7 +79,7 @@ def neighbor_embedding(
        2018, arXiv:1802.03426.
     """
     X = check_features(X)
-    _check(X, neighbors, n_components=n_components, min_dist=min_dist, n_negatives=n_negatives)
+    _check(X, neighbors, n_components=n_components, min_dist=min_dist, n_negatives=n_negatives, n_epochs=n_epochs)
     place = resolve_device(device)
     generator = make_generator(random_state, place)
     placed = _principal_start(to_tensor(l2_normalize(X), place), n_components, generator)
@@ -87,7 +87,7 @@ def neighbor_embedding(
         return to_numpy(placed)
     # Probability with which each directed edge (n, k) is taken in a pass.
     probabilities = edge_probabilities(neighbors)
-    # Strongest edges first, so that a pass ends with the weak ones; columns are contiguous.
+    # A pass takes the nearest neighbor of every row, then the second, and so on: contiguous rows of (k, n).
     table = to_tensor(np.ascontiguousarray(neighbors.indices.T), place)
     chances = to_tensor(np.ascontiguousarray(probabilities.T), place)
     curve = _fit_curve(min_dist)
@@ -95,7 +95,10 @@ def neighbor_embedding(
     for epoch in range(n_epochs):
         rate = 1.0 - epoch / n_epochs
         for partners, chance in zip(table, chances, strict=True):
-            _step(placed, partners, chance, curve, rate, n_negatives, generator)
+            # Edges (m,) sampled by their strength, and random rows (m, n_negatives) to be pushed away from.
+            rows = torch.nonzero(torch.rand(len(X), generator=generator, device=place) < chance)[:, 0]
+            others = torch.randint(len(X), (len(rows), n_negatives), generator=generator, device=place)
+            _step(placed, rows, partners[rows], others, curve=curve, rate=rate)
         if progress is not None:
             progress("embedding", epoch + 1, n_epochs)
     return to_numpy(placed - placed.mean(dim=0))
@@ -124,7 +127,8 @@ def edge_probabilities(neighbors: NeighborGraph) -> FloatArray:
     # Union of the two directed memberships, a + b - a b: the symmetric graph of section 3.1.
     both = forward + reverse - forward * reverse
     strength = np.where(reverse > 0, both, np.minimum(2 * both, 1.0))
-    return (strength / max(strength.max(), np.finfo(np.float32).tiny)).reshape(n, k).astype(np.float32)
+    scaled: FloatArray = (strength / max(strength.max(), np.finfo(np.float32).tiny)).reshape(n, k).astype(np.float32)
+    return scaled
 
 
 def fuzzy_weights(distances: FloatArray) -> FloatArray:
@@ -157,16 +161,24 @@ def fuzzy_weights(distances: FloatArray) -> FloatArray:
 
 
 def _check(
-    X: FloatArray, neighbors: NeighborGraph, *, n_components: int, min_dist: float, n_negatives: int
+    X: FloatArray,
+    neighbors: NeighborGraph,
+    *,
+    n_components: int,
+    min_dist: float,
+    n_negatives: int,
+    n_epochs: int | None,
 ) -> None:
+    """Raise unless the graph and the numbers fit the rows X (n, d)."""
     if len(neighbors.indices) != len(X):
         raise ValueError(f"neighbors has {len(neighbors.indices)} rows, X has {len(X)}; they must be the same rows.")
     if not 1 <= n_components <= X.shape[1]:
         raise ValueError(f"n_components is {n_components}; it must be from 1 to {X.shape[1]}, the width of X.")
     if not 0 <= min_dist <= 1:
         raise ValueError(f"min_dist is {min_dist}; it must be in [0, 1].")
-    if n_negatives < 1:
-        raise ValueError(f"n_negatives is {n_negatives}; it must be at least 1.")
+    for name, number in (("n_negatives", n_negatives), ("n_epochs", n_epochs)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}; it must be at least 1.")
 
 
 def _principal_start(unit: Tensor, n_components: int, generator: torch.Generator) -> Tensor:
@@ -176,7 +188,7 @@ def _principal_start(unit: Tensor, n_components: int, generator: torch.Generator
     axes = axes[:, -n_components:].flip(1)  # (d, n_components), the widest first
     # The sign of an axis is arbitrary: its largest entry is positive on every machine.
     signs = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
-    placed = centered @ (axes * signs).to(centered)
+    placed: Tensor = centered @ (axes * signs).to(centered)
     placed *= _START_SIDE / placed.abs().max().clamp_min(torch.finfo(placed.dtype).tiny)
     return placed + _START_NOISE * torch.randn(placed.shape, generator=generator, device=placed.device)
 
@@ -189,30 +201,21 @@ def _fit_curve(min_dist: float) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def _step(  # noqa: PLR0917 one step of a loop that has nothing else
-    placed: Tensor,
-    partners: IntArray | Tensor,
-    chance: Tensor,
-    curve: tuple[float, float],
-    rate: float,
-    n_negatives: int,
-    generator: torch.Generator,
+def _step(
+    placed: Tensor, rows: Tensor, partners: Tensor, others: Tensor, *, curve: tuple[float, float], rate: float
 ) -> None:
-    """Move rows (n, c), in place, along one sampled edge of each and away from random rows."""
+    """Move rows (m,) of `placed` (n, c), in place: to their partners (m,), and away from others (m, n_negatives)."""
     a, b = curve
-    n = len(placed)
-    rows = torch.nonzero(torch.rand(n, generator=generator, device=placed.device) < chance)[:, 0]  # (m,)
-    heads, tails = placed[rows], placed[partners[rows]]
+    heads, tails = placed[rows], placed[partners]
     difference = heads - tails  # (m, c)
     square = (difference * difference).sum(dim=1, keepdim=True)
     # Attraction: the derivative of -log(1 / (1 + a d^(2b))) with respect to the head.
     pull = -2 * a * b * square.clamp_min(1e-12) ** (b - 1) / (1 + a * square**b)
     attraction = (pull * difference).clamp(-_MOST_STEP, _MOST_STEP)
-    # Repulsion: the derivative of -log(1 - 1 / (1 + a d^(2b))), for n_negatives random rows of each head.
-    others = torch.randint(n, (len(rows), n_negatives), generator=generator, device=placed.device)
+    # Repulsion: the derivative of -log(1 - 1 / (1 + a d^(2b))), for the random rows of each head.
     away = heads[:, None] - placed[others]  # (m, n_negatives, c)
     square = (away * away).sum(dim=2, keepdim=True)
     push = 2 * b / ((_SMALLEST_SQUARE + square) * (1 + a * square**b))
     repulsion = (push * away).clamp(-_MOST_STEP, _MOST_STEP).sum(dim=1)
     placed.index_add_(0, rows, rate * (attraction + repulsion))
-    placed.index_add_(0, partners[rows], -rate * attraction)
+    placed.index_add_(0, partners, -rate * attraction)
