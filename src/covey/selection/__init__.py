@@ -38,9 +38,9 @@ __getattr__, __dir__ = lazy_exports(
     {
         "_consensus": ("Granularity",),
         "_criteria": ("CandidateScore",),
-        "_curve": ("CodingLengthCurve", "coding_length_curve"),
+        "_coding_length_curve": ("CodingLengthCurve", "coding_length_curve"),
         "_result": ("NClustersResult",),
-        "_sample": ("Sample", "is_constant"),
+        "_row_sample": ("Sample", "is_constant"),
         "_select": ("default_candidates", "select_n_clusters"),
     },
 )
