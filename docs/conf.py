@@ -26,6 +26,7 @@ version = release = covey.__version__
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+suppress_warnings = ["ref.citation"]  # a module's docstring has the references of all its functions
 # A name in single backticks links to what it names where that is public, and is shown as code where it is not.
 default_role = "py:obj"
 highlight_language = "none"  # equations and file trees; other blocks name their language
@@ -78,7 +79,7 @@ def link_names(app: Sphinx, doctree: nodes.document) -> None:
             target += node
 
 
-def keep_spreads(app: Sphinx, doctree: nodes.document) -> None:
+def keep_spreads(_: Sphinx, doctree: nodes.document) -> None:
     """Write numbers in tables such as 95.6 ± 0.1 with spaces at which no line breaks."""
     for cell in doctree.findall(nodes.entry):
         for text in list(cell.findall(nodes.Text)):

@@ -17,16 +17,30 @@ METADATA_ROUTING = r"set_\w+_request"  # scikit-learn makes these methods of eve
 
 
 def public_modules() -> Iterator[tuple[ModuleType, list[str]]]:
-    """Yield the public modules, each with the names that no module before it exports."""
+    """Yield the public modules, each with the names that it alone exports.
+
+    What a package exports from a public module of its own belongs to that module, whose docstring has the references.
+    """
     exported: set[int] = set()
     for info in pkgutil.walk_packages(covey.__path__, "covey."):
         if any(part.startswith("_") for part in info.name.split(".")) or info.name.startswith(COMMANDS):
             continue
         module = import_module(info.name)
-        names = [name for name in _exported_names(module) if id(getattr(module, name)) not in exported]
-        exported.update(id(getattr(module, name)) for name in names)
-        if names:
+        values = {name: getattr(module, name) for name in _exported_names(module)}
+        names = [
+            name
+            for name, value in values.items()
+            if id(value) not in exported and _public_home(value) in (module.__name__, None)
+        ]
+        exported.update(id(values[name]) for name in names)
+        if values:
             yield module, names
+
+
+def _public_home(value: object) -> str | None:
+    """Return the public module in which a class or a function is defined, if there is one."""
+    home = value.__module__ if inspect.isclass(value) or inspect.isroutine(value) else ""
+    return home if home.startswith("covey.") and not any(part.startswith("_") for part in home.split(".")) else None
 
 
 def _exported_names(module: ModuleType) -> list[str]:
@@ -67,7 +81,7 @@ def write_pages() -> None:
 
 def _module_page(module: ModuleType, names: list[str]) -> str:
     """Return the page of a module: its docstring, a table of what it exports, and each of these in full."""
-    listed = "\n".join(f"   {name}" for name in names)
+    listed = "\n".join(f"   {name}" for name in names or _exported_names(module))
     return (
         _title(module.__name__, "=")
         + f".. automodule:: {module.__name__}\n\n"
