@@ -21,8 +21,11 @@ COMMANDS = Registry(
     "command",
     "covey.commands",
     {
+        "adopt": "covey.cli._history:adopt",
         "bench": "covey.cli._bench:bench",
         "cluster": "covey.cli._cluster:cluster",
+        "edit": "covey.cli._correct:edit",
+        "edits": "covey.cli._history:edits",
         "embed": "covey.cli._embed:embed",
         "eval": "covey.cli._eval:evaluate",
         "gallery": "covey.cli._project:gallery",

@@ -29,7 +29,7 @@ def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
     InvalidValueError
         If the run's features are of no backbone.
     """
-    fingerprints = _fingerprints(info)
+    fingerprints = feature_fingerprints(info)
     if len(info.backbones) != len(fingerprints):
         raise InvalidValueError(
             f"The features of run {info.name!r} are of the network that it trained, not of a backbone: it can be "
@@ -61,11 +61,11 @@ def load_run_features(project: Project, info: PartitionInfo, ids: Sequence[str])
     ProjectError
         If features are missing.
     """
-    parts = [project.features.load(fingerprint, ids) for fingerprint in _fingerprints(info)]
+    parts = [project.features.load(fingerprint, ids) for fingerprint in feature_fingerprints(info)]
     return concatenate_features(parts, normalize=is_scaled(info)).X
 
 
-def _fingerprints(info: PartitionInfo) -> list[str]:
+def feature_fingerprints(info: PartitionInfo) -> list[str]:
     """Return the fingerprints of the feature sets that a run joined."""
     return [re.sub(r"^l2\((.*)\)$", r"\1", part) for part in info.fingerprint.split("+")]
 

@@ -13,12 +13,24 @@ without one.
         pixels/              pictures of one size, for methods that learn from them (`covey.images.pack_images`)
         checkpoints/         unfinished trainings (`covey.pipeline.CheckpointFile`)
         runs/<name>/         a partition's tables, probabilities and representation
+        edits.jsonl          the corrections, for other programs and other copies (`Journal`)
         skipped.csv          the paths that were left out
         k.json               the evidence for a number of clusters (`write_evidence`)
 """
 
 from covey.store._atomic import disk_errors, written_whole
+from covey.store._edits import Journal, parse_edit_line, read_edit_lines
 from covey.store._features import FeatureStore
+from covey.store._keys import (
+    RunArrays,
+    count_images,
+    read_image_keys,
+    read_places,
+    read_present_keys,
+    read_run_arrays,
+    read_successors,
+    relocate_files,
+)
 from covey.store._lock import exclusive_lock
 from covey.store._partitions import write_names
 from covey.store._project import Project
@@ -28,6 +40,17 @@ from covey.store._tables import read_evidence, write_evidence, write_skipped, wr
 __all__ = [
     "Project",
     "FeatureStore",
+    "Journal",
+    "RunArrays",
+    "count_images",
+    "parse_edit_line",
+    "read_edit_lines",
+    "read_image_keys",
+    "read_places",
+    "read_present_keys",
+    "read_run_arrays",
+    "read_successors",
+    "relocate_files",
     "exclusive_lock",
     "write_names",
     "write_skipped",
