@@ -11,7 +11,7 @@ from covey.cli._console import apply_options, echo_json
 from covey.cli._options import project_argument
 
 if TYPE_CHECKING:
-    from covey.pipeline import EditReport, ProjectCuration
+    from covey.corrections import EditReport, ProjectCuration
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _uuid = click.option("--uuid", metavar="TEXT", help="Name of the edit; sent twice, it is stored once.")
@@ -54,7 +54,7 @@ def edit(context: click.Context, /, project: Path) -> None:
 
 def _run(project: Path, options: dict[str, Any], act: "Callable[[ProjectCuration], EditReport]") -> None:
     """Open the corrected result, edit it, and say what was done."""
-    from covey.pipeline import open_curation
+    from covey.corrections import open_curation
     from covey.store import Project
 
     with Project.open(project) as opened:

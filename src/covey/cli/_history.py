@@ -11,8 +11,8 @@ from covey.cli._console import echo_json, echo_table, shell_path
 from covey.cli._options import project_argument
 
 if TYPE_CHECKING:
+    from covey.corrections import AdoptionReport
     from covey.curation import CuratedCluster
-    from covey.pipeline import AdoptionReport
 
 EXIT_REFUSED = 1
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -41,7 +41,7 @@ def edits(context: click.Context, /, project: Path) -> None:
 @click.pass_obj
 def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
     """Show all edits, oldest first, or the clusters that they amount to."""
-    from covey.pipeline import open_curation
+    from covey.corrections import open_curation
     from covey.store import Project
 
     with Project.open(project) as opened:
@@ -49,7 +49,7 @@ def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
         state, sizes, history = curation.state, curation.state.sizes(), curation.history()
         stranded = {edit.seq: edit.why for edit in curation.stranded}
     if has_clusters:
-        groups: dict[int | None, str] = {None: "", **state.groups}
+        groups: dict[int | None, str] = {None: "", **{number: name for number, name in state.groups.items()}}
         rows = [
             (known.id, known.title, sizes[known.id], groups[known.group], _marks(known))
             for known in sorted(state.alive, key=lambda cluster: (-sizes[cluster.id], cluster.id))
@@ -109,7 +109,7 @@ def export(project: Path, /, file: Path) -> None:
 @click.pass_obj
 def apply(project: Path, /, file: Path, as_json: bool) -> None:
     """Make the edits of FILE in this copy of the project; those that it has already are skipped."""
-    from covey.pipeline import open_curation, replay_edits
+    from covey.corrections import open_curation, replay_edits
     from covey.store import Project
 
     with Project.open(project) as opened:
@@ -140,7 +140,7 @@ def adopt(project: Path, partition_id: int | None, decision: str, dry_run: bool,
     or confirmed, names, merged and split clusters. Where the run disagrees, it is listed and nothing changes, unless
     --adopt decides. It can be undone like any edit. In a project without corrections, they start from this run.
     """
-    from covey.pipeline import adopt_run, open_curation
+    from covey.corrections import adopt_run, open_curation
     from covey.store import Project
 
     with Project.open(project) as opened:

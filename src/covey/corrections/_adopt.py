@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from covey.corrections._corrected import Corrected
+from covey.corrections._curate import open_curation
 from covey.curation import Plan, PlanConflict, PlanRow, is_live
 from covey.errors import InvalidValueError
-from covey.pipeline._corrected import Corrected
-from covey.pipeline._curate import open_curation
 from covey.store import Journal, Project
 
 DECISIONS: Final = ("auto", "never", "mine", "run")

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey._arrays import cluster_means, l2_normalize
+from covey.corrections._run_features import feature_fingerprints, load_run_features
 from covey.curation import ASIDE, ASSIGNED, NEW, RUN, CuratedCluster, Curation
 from covey.errors import ProjectError
 from covey.partitions import N_REPRESENTATIVES, relative_margins, summarize_clusters
-from covey.pipeline._words import feature_fingerprints, load_run_features
 from covey.store import Member, PartitionInfo, Project, read_places
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
 

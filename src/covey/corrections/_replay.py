@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from covey.corrections._curate import ProjectCuration
 from covey.curation import EditError
 from covey.errors import InvalidValueError
-from covey.pipeline._curate import ProjectCuration
 from covey.store import read_edit_lines
 from covey.types import IntArray
 

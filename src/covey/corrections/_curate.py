@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.cluster import KMeans
 
+from covey.corrections._corrected import Corrected, correct, load_unit_rows, nearest_allowed
+from covey.corrections._editor import Editor, EditReport
 from covey.curation import EditError, Plan, Request, RequestMaker, match_run
 from covey.errors import InvalidValueError
-from covey.pipeline._corrected import Corrected, correct, load_unit_rows, nearest_allowed
-from covey.pipeline._editor import Editor, EditReport
 from covey.store import Project, read_successors
 from covey.types import NOISE, IntArray
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from covey.corrections._resolve import Resolver
 from covey.curation import (
     BaseRun,
     Curation,
@@ -25,7 +26,6 @@ from covey.curation import (
     start_partition,
 )
 from covey.errors import InvalidValueError, ProjectError
-from covey.pipeline._resolve import Resolver
 from covey.store import Journal, Project, count_images, read_image_keys, read_run_arrays
 from covey.types import NOISE, Edit, IntArray
 
