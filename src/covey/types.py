@@ -136,6 +136,8 @@ class BackboneSpec:
         Whether the resize gives the picture the network's shape instead of cropping it to that.
     architecture : str
         What the library that runs it calls the network.
+    classifier : str
+        Name of the layer of the weights that classifies ImageNet's 1,000 classes; empty if there is none.
     config : mapping of str to Any
         The network's sizes, as keywords of the library's configuration. They check weights and build the network
         without any; they change no number.
@@ -159,6 +161,7 @@ class BackboneSpec:
     pooling: str = ""
     is_squashed: bool = False
     architecture: str = ""
+    classifier: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

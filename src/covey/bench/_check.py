@@ -11,7 +11,6 @@ from covey.bench._references import NEAREST, PROBES, RANDOM
 from covey.bench.datasets import DATASETS, VARIANTS
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError, UnknownNameError
-from covey.partitions import takes_pixels
 from covey.pipeline import make_estimator
 
 _PERCENT: Final = (-50.0, 100.0)
@@ -68,21 +67,17 @@ def check_experiment(experiment: Experiment, where: str) -> None:
 
 
 def is_seeded(method: Method) -> bool:
-    """Tell whether a method's result can hang on its seed."""
+    """Tell whether a method's result can depend on its seed."""
     if method.name not in CLUSTERERS:
         return method.name != NEAREST
-    return _has_parameter(method, "random_state")
+    return bool(CLUSTERERS.spec(method.name).is_seeded)
 
 
 def takes_number(method: Method) -> bool:
     """Tell whether a method is told how many clusters to make; some find the number themselves."""
     if method.name not in CLUSTERERS:
         return method.name == RANDOM
-    return _has_parameter(method, "n_clusters")
-
-
-def _has_parameter(method: Method, name: str) -> bool:
-    return name in CLUSTERERS[method.name]().get_params(deep=False)
+    return not CLUSTERERS.spec(method.name).finds_number
 
 
 def _check_rows(experiment: Experiment) -> None:
@@ -117,10 +112,8 @@ def _check_method(experiment: Experiment) -> None:
         if method.preset or method.changes:
             raise InvalidValueError(f"{method.name} has no settings.")
         return
-    estimator = make_estimator(
-        method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes)
-    )
-    if takes_pixels(estimator) and experiment.rows.features != (PIXELS,):
+    make_estimator(method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes))
+    if CLUSTERERS.spec(method.name).rows == "images" and experiment.rows.features != (PIXELS,):
         raise InvalidValueError(f"{method.name} learns from pictures: say features = {PIXELS!r}.")
 
 

@@ -13,7 +13,6 @@ from covey.bench._experiment import TUNINGS, Experiment, ExperimentFile, Method,
 from covey.bench._references import REFERENCES
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError
-from covey.partitions import takes_pixels
 
 _ROWS_KEYS: Final = ("path", "variant", "features", "n_views", "image_size_px")
 _SHARED_KEYS: Final = (*_ROWS_KEYS, "seeds", "protocols", "tuning", "timeout_s", "n_clusters")
@@ -130,7 +129,7 @@ def _methods(matrix: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """Return the methods of a matrix; ``"all"`` stands for every registered clusterer of features."""
     named, excluded = matrix.get("methods", []), list(matrix.get("except", []))
     if named == "all":
-        known = [name for name in CLUSTERERS if not takes_pixels(CLUSTERERS[name]())]
+        known = [spec.name for spec in CLUSTERERS.specs() if spec.rows == "features"]
         named = [name for name in known if name not in excluded]
     elif excluded:
         raise InvalidValueError(f"{where} has 'except', which belongs to methods = \"all\" alone.")

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -62,7 +62,21 @@ _model_option = click.option(
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
-def name(project: Path, partition_id: int | None, **options: Any) -> None:
+def name(
+    project: Path,
+    partition_id: int | None,
+    *,
+    vocabulary: str | None,
+    templates: tuple[str, ...],
+    threshold: float | None,
+    n_runners_up: int,
+    captioner: str | None,
+    models: tuple[str, ...],
+    device: str,
+    has_gallery: bool,
+    as_json: bool,
+    has_progress: bool,
+) -> None:
     """Name the clusters of a run.
 
     Pictures vote for the words of a vocabulary, through the text tower of their backbone or a bridge that stands in
@@ -73,25 +87,26 @@ def name(project: Path, partition_id: int | None, **options: Any) -> None:
     from covey.store import Project, write_tables
     from covey.text import CommandCaptioner
 
-    command = options["captioner"]
-    keywords = {key: options[key] for key in ("templates", "threshold", "device") if options[key] is not None}
-    with _console.Bars(is_shown=options["has_progress"]) as progress:
+    limits = {} if threshold is None else {"threshold": threshold}
+    with _console.Bars(is_shown=has_progress) as progress:
         with Project.open(project) as opened, opened.lock():
             run = opened.partition_info(partition_id)
             report = name_partition(
                 opened,
                 run.id,
-                vocabulary=_read(options["vocabulary"], opened),
-                n_runners_up=options["n_runners_up"],
-                captioner=CommandCaptioner(shlex.split(command)) if command is not None else None,
-                backbones=_load(options["models"], options["device"]),
+                vocabulary=_read(vocabulary, opened),
+                templates=templates,
+                n_runners_up=n_runners_up,
+                captioner=CommandCaptioner(shlex.split(captioner)) if captioner is not None else None,
+                backbones=_load(models, device),
+                device=device,
                 progress=progress,
-                **keywords,
+                **limits,
             )
             write_tables(opened, run.id)
             clusters = opened.clusters(run.id)
-        page = write_pages(project, run.id, progress) if options["has_gallery"] else None
-    if options["as_json"]:
+        page = write_pages(project, run.id, progress) if has_gallery else None
+    if as_json:
         told = [{**c.name._asdict(), "images": c.size} for c in clusters]
         _console.echo_json({"partition": run.id, **dataclasses.asdict(report), "clusters": told, "gallery": page})
         return
@@ -130,14 +145,29 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
     "--space",
     default="features",
     show_default=True,
-    help="features, or representation: what the run's method made of them (cpp, scp).",
+    help="features, or representation: what the run's method made of them, where it makes one.",
 )
 @click.option("--engine", default="exact", show_default=True, help="exact, or usearch, which is approximate.")
 @run_option
 @_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def search(project: Path, as_json: bool, models: tuple[str, ...], **options: Any) -> None:
+def search(
+    project: Path,
+    *,
+    image: Path | None,
+    text: str | None,
+    cluster: int | None,
+    within: int | None,
+    n_hits: int,
+    min_score: float | None,
+    space: str,
+    engine: str,
+    partition_id: int | None,
+    models: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
     """Find pictures by a picture, by words or by a cluster.
 
     Give one of --image, --text and --cluster. Scores are cosines, comparable within one search alone.
@@ -146,7 +176,20 @@ def search(project: Path, as_json: bool, models: tuple[str, ...], **options: Any
     from covey.store import Project
 
     with Project.open(project) as opened:
-        result = search_project(opened, backbones=_load(models, options["device"]), **options)
+        result = search_project(
+            opened,
+            image=image,
+            text=text,
+            cluster=cluster,
+            within=within,
+            n_hits=n_hits,
+            min_score=min_score,
+            space=space,
+            engine=engine,
+            partition_id=partition_id,
+            backbones=_load(models, device),
+            device=device,
+        )
     if as_json:
         _console.echo_json(dataclasses.asdict(result))
         return

@@ -5,17 +5,8 @@ results``; another one, on Ray actors for example, is one more file and one more
 point. Splitting a task over the machines of a cluster needs none: each machine runs every n-th shard of the plan.
 """
 
+from covey.engines._registry import ENGINES
 from covey.engines._run import run_shards
 from covey.engines._threads import n_threads
-from covey.registry import Registry
-
-ENGINES = Registry(
-    "engine",
-    "covey.engines",
-    {
-        "inline": "covey.engines._inline:run_inline",
-        "pool": "covey.engines._pool:run_pool",
-    },
-)
 
 __all__ = ["run_shards", "ENGINES", "n_threads"]

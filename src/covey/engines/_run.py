@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from covey.engines._registry import ENGINES
 from covey.errors import InvalidValueError
 
 Shard = TypeVar("Shard")
@@ -44,8 +45,6 @@ def run_shards(
     Exception
         What the function raised, with a note that names the shard. Shards that run beside it are stopped.
     """
-    from covey.engines import ENGINES  # noqa: PLC0415 - the registry is defined in the module that imports this one
-
     if n_workers is not None and n_workers < 1:
         raise InvalidValueError(f"n_workers is {n_workers}; it must be at least 1.")
     results: Iterator[Result] = ENGINES[engine](function, shards, n_workers=n_workers)

@@ -8,14 +8,12 @@ is imported when it is asked for. Arrays only.
 from typing import Any
 
 from covey._arrays import check_features
-from covey.registry import Registry
+from covey.neighbors._registry import NEIGHBOR_ENGINES
 from covey.types import NeighborEngine, NeighborGraph
 
 __all__ = ["METRIC_NAMES", "NEIGHBOR_ENGINES", "nearest_neighbors"]
 
 METRIC_NAMES = ("cosine", "euclidean")
-
-NEIGHBOR_ENGINES = Registry("neighbour engine", "covey.neighbors", {"exact": "covey.neighbors._exact:ExactEngine"})
 
 
 def nearest_neighbors(

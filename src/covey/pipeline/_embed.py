@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from inspect import signature
 from typing import Any
 
 from covey.backbones import load_backbone
-from covey.cluster import CLUSTERERS
-from covey.errors import InvalidValueError, ProjectError
+from covey.errors import ProjectError
 from covey.extract import ExtractReport, extract_features, extract_views, load_views
 from covey.features import concatenate_features
 from covey.images import Augmentation
+from covey.pipeline._run_plan import check_backbones
 from covey.store import FeatureStore, Project
 from covey.types import Backbone, Features, ImageFailure, Progress
-
-FEWEST_VIEWS = 2  # methods compare pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +57,8 @@ def load_backbones(names: str | Sequence[str], *, device: str) -> list[Backbone]
     InvalidValueError
         If there is no name, or one twice.
     """
-    names = [names] if isinstance(names, str) else list(names)
-    if not names:
-        raise InvalidValueError("No backbone was given; name at least one.")
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidValueError(
-                f"The backbone {name!r} was given {names.count(name)} times; its features would only be repeated: "
-                "name each backbone once."
-            )
-    return [load_backbone(name, device=device) for name in names]
-
-
-def check_views(n_views: int, method: str | None = None) -> None:
-    """Refuse a number of views that no pair can be drawn from, and views for a method that takes none.
-
-    Parameters
-    ----------
-    n_views : int
-        Augmented copies of each image; 0 for none.
-    method : str, optional
-        The registered clusterer that is to get them.
-
-    Raises
-    ------
-    InvalidValueError
-        With what is allowed, or the methods that take views.
-    """
-    if n_views != 0 and n_views < FEWEST_VIEWS:
-        raise InvalidValueError(f"n_views is {n_views}; it must be 0, or at least {FEWEST_VIEWS} to make a pair.")
-    if n_views and method is not None and not _takes_views(method):
-        able = ", ".join(name for name in CLUSTERERS if _takes_views(name)) or "none"
-        raise InvalidValueError(
-            f"{n_views} views of each picture were asked for, but {method} takes none; methods that take views: {able}."
-        )
+    chosen = check_backbones([names] if isinstance(names, str) else names)
+    return [load_backbone(name, device=device) for name in chosen]
 
 
 def embed_images(
@@ -205,10 +170,6 @@ def describe_features(backbones: Sequence[Backbone], *, n_views: int, normalize_
         augmentation = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(Augmentation()).items()}
         facts |= {"n_views": n_views, "augmentation": augmentation}
     return facts
-
-
-def _takes_views(method: str) -> bool:
-    return "views" in signature(CLUSTERERS[method].fit).parameters
 
 
 def _leave_out(project: Project, report: ExtractReport) -> list[ImageFailure]:

@@ -3,63 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 from covey import __version__
+from covey.cluster import CLUSTERERS
 from covey.engines import n_threads
-from covey.errors import InvalidValueError, ProjectError
+from covey.errors import ProjectError
 from covey.images import PackedImages, pack_images
-from covey.partitions import takes_pixels
 from covey.pipeline._checkpoints import CheckpointFile
 from covey.pipeline._embed import EmbedReport
 from covey.pipeline._stages import fit_estimator
 from covey.store import Project, disk_errors
 from covey.types import Features, Progress
-
-IMAGE_SIZE = 32
-SMALLEST_SIZE = 8
-
-
-def check_pixel_options(
-    estimator: Any, *, size: int | None, backbone: Any, n_views: int, n_clusters: int | None
-) -> None:
-    """Refuse options that have no effect on a method of this kind.
-
-    Parameters
-    ----------
-    estimator : ClusterMixin
-        Of the method, not fitted.
-    size : int or None
-        Side of the packed pictures in pixels, if it was asked for.
-    backbone : str, sequence of str or None
-        Backbones that were asked for.
-    n_views : int
-        Views that were asked for.
-    n_clusters : int or None
-        Number of clusters, if it was asked for.
-
-    Raises
-    ------
-    InvalidValueError
-        With what to leave out or to add.
-    """
-    name = type(estimator).__name__
-    if not takes_pixels(estimator):
-        if size is not None:
-            raise InvalidValueError(f"A size of {size} pixels was asked for, but {name} takes features: leave it out.")
-        return
-    if size is not None and size < SMALLEST_SIZE:
-        raise InvalidValueError(f"size is {size}; pictures must keep at least {SMALLEST_SIZE} pixels.")
-    if backbone is not None or n_views:
-        raise InvalidValueError(
-            f"{name} learns from pixels, without a backbone and views of its features: leave those options out."
-        )
-    if n_clusters is None:
-        raise InvalidValueError(
-            f"{name} learns from pixels, in which clusters cannot be counted: say how many with -k. A run of another "
-            "method with -k auto suggests a number."
-        )
 
 
 def pack_project(project: Project, size: int, progress: Progress | None = None) -> tuple[PackedImages, EmbedReport]:
@@ -126,10 +81,10 @@ def fit_pixels(
     """
     fingerprint = _fingerprint(packed, method, estimator.get_params(deep=False))
     keywords: dict[str, Any] = {}
-    if {"resume", "checkpoint"} <= signature(estimator.fit).parameters.keys():
+    if CLUSTERERS.spec(method).resumes:
         file = checkpoint_file(project, fingerprint)
         keywords = {"resume": file.read(), "checkpoint": file.write}
-    fit_estimator(estimator, packed.pixels, progress, **keywords)
+    fit_estimator(estimator, packed.pixels, progress, method=method, **keywords)
     store = project.features
     if not store.shard_ids(fingerprint) >= set(packed.ids):
         store.write_shard(fingerprint, store.next_index(fingerprint), packed.ids, estimator.transform(packed.pixels))

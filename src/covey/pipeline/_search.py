@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covey.backbones import load_backbone
+from covey.cluster import CLUSTERERS
 from covey.corrections import is_scaled, load_run_features
 from covey.errors import ImageReadError, InvalidValueError, ProjectError
 from covey.extract import extract_features
@@ -245,8 +246,7 @@ def _run_rows(run: _Run, space: str) -> FloatArray:
     if run.partition.representation is None:
         raise ProjectError(
             f"Run {run.info.name!r} keeps no representation: {run.info.method} makes none, or it was too large. "
-            "Methods "
-            "that make one: cpp, scp."
+            f"Methods that make one: {', '.join(spec.name for spec in CLUSTERERS.specs() if spec.represents)}."
         )
     return run.partition.representation
 

@@ -87,7 +87,7 @@ def find_text_space(
             X = project.features.load(fingerprint, ids).X
             return bridge_space(spec, X, device=device), X
     names = " and ".join(spec.name for spec, _ in parts)
-    if any(spec.loader == "efficientnet_lite" for spec, _ in parts):
+    if any(spec.classifier for spec, _ in parts):
         raise InvalidValueError(
             f"{names} has no text tower, and the text embedder that stands in for one is not installed: "
             "pip install 'covey[text]'"

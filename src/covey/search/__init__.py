@@ -9,17 +9,11 @@ from typing import Any
 import numpy as np
 
 from covey._arrays import check_features
-from covey.registry import Registry
 from covey.search._exact import ExactSearch, Hits, cluster_center, search_recall
+from covey.search._registry import SEARCH_ENGINES
 from covey.types import FloatArray, IntArray
 
 __all__ = ["SEARCH_ENGINES", "ExactSearch", "Hits", "cluster_center", "search_recall", "search_rows"]
-
-SEARCH_ENGINES = Registry(
-    "search engine",
-    "covey.search",
-    {"exact": "covey.search._exact:ExactSearch", "usearch": "covey.search._usearch:USearch"},
-)
 
 
 def search_rows(

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from covey.selection._consensus import VOTERS
 from covey.selection._criteria import CandidateScore
+from covey.selection._registry import CRITERIA, VOTERS
 from covey.selection._result import best_of
 
 
@@ -28,7 +28,8 @@ def explain(
 
 def words(criterion: str) -> str:
     """Write a criterion's name for a person."""
-    return criterion.replace("held_out", "held-out").replace("_", " x " if criterion == "silhouette_stability" else " ")
+    title: str = CRITERIA.spec(criterion).title or criterion.replace("_", " ")
+    return title.replace("\N{MULTIPLICATION SIGN}", "x")  # for terminals
 
 
 def _doubt(

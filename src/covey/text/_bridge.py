@@ -33,7 +33,6 @@ VOTE_TEMPERATURE: Final = 25.0
 _CENTER_STRENGTH = 100
 """How many pictures of the collection weigh as much as the classifier's own idea of a picture of nothing."""
 _CHUNK_TEXTS = 4096
-_LAYER = "_fc"
 
 
 class ClassifierBridge:
@@ -156,7 +155,7 @@ def can_bridge(spec: BackboneSpec) -> bool:
     spec : BackboneSpec
         Its row in the catalogue.
     """
-    return spec.loader == "efficientnet_lite" and find_text_embedder() is not None
+    return bool(spec.classifier) and find_text_embedder() is not None
 
 
 def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> TextSpace:
@@ -185,7 +184,7 @@ def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> 
     ModelError
         If weights are missing or damaged.
     """
-    if spec.loader != "efficientnet_lite":
+    if not spec.classifier:
         raise InvalidValueError(
             f"{spec.name} has no text tower, and its weights bring no classifier from which a bridge to texts could be "
             "built; embed the pictures with a backbone that has one (covey list backbones)."
@@ -239,7 +238,7 @@ def read_classifier(spec: BackboneSpec) -> tuple[FloatArray, FloatArray]:
         )
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        weight, bias = (state[f"{_LAYER}.{part}"].float().numpy() for part in ("weight", "bias"))
+        weight, bias = (state[f"{spec.classifier}.{part}"].float().numpy() for part in ("weight", "bias"))
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
-        raise ModelError(f"The weights of {spec.name} hold no classifier {_LAYER!r}: {error}.") from error
+        raise ModelError(f"The weights of {spec.name} hold no classifier {spec.classifier!r}: {error}.") from error
     return np.asarray(weight, dtype=np.float32), np.asarray(bias, dtype=np.float32)

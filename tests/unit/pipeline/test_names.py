@@ -202,7 +202,7 @@ def test_a_model_that_the_record_cannot_find_again_is_given(
 
     root = coloured_project()
     model, other = load_backbone("colour_words"), load_backbone("color_histogram")
-    monkeypatch.delitem(BACKBONES._resolve_targets(), "colour_words")  # as if it had come from a folder
+    monkeypatch.delitem(BACKBONES._known(), "colour_words")  # as if it had come from a folder
     with Project.open(root) as project, project.lock():
         with pytest.raises(InvalidValueError, match="give its path with -m"):
             name_partition(project, 1)

@@ -6,7 +6,6 @@ alone; a probe is the exception that its name says.
 
 import ctypes
 import hashlib
-import inspect
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
 from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
 from covey.bench.runner._prepare import Arrays, load_arrays, prepare_rows
 from covey.bench.runner._scores import score_batches, score_labels
-from covey.partitions import takes_pixels
+from covey.cluster import CLUSTERERS
 from covey.pipeline import make_estimator
 from covey.probes import ProbeResult, knn_probe, linear_probe
 from covey.types import FloatArray, IntArray
@@ -73,13 +72,13 @@ def run_seed(task: Mapping[str, Any]) -> dict[str, Any]:
     if method["name"] in PROBES:
         return {"n_clusters": n_clusters, **_run_probe(method["name"], flatten(arrays), task["seed"])}
     estimator = build(method, n_clusters, task["seed"])
-    if method["name"] == RANDOM or not takes_pixels(estimator):
+    if method["name"] == RANDOM or CLUSTERERS.spec(method["name"]).rows == "features":
         arrays = flatten(arrays)
     X, y = rows_to_fit(arrays, task["fit"])
     before_mb = resident_mb(peak=False)
     with warnings.catch_warnings(record=True) as caught, Meter() as fitting:
         warnings.simplefilter("always")
-        fit(estimator, X, arrays.views if task["fit"] == "train" else None)
+        fit(estimator, X, arrays.views if task["fit"] == "train" else None, method=method["name"])
     peak_mb = resident_mb(peak=True)
     labels, scores, predicting = {task["fit"]: np.asarray(estimator.labels_)}, {}, Meter()
     scores[task["fit"]] = score_labels(y, labels[task["fit"]], _table(getattr(estimator, "probabilities_", None)))
@@ -134,9 +133,9 @@ def build(method: Mapping[str, Any], n_clusters: int, seed: int) -> Any:
     )
 
 
-def fit(estimator: Any, X: Any, views: FloatArray | None) -> None:
+def fit(estimator: Any, X: Any, views: FloatArray | None, *, method: str) -> None:
     """Fit on rows, and on their views if there are some and the method takes them. No label comes here."""
-    takes_views = views is not None and "views" in inspect.signature(estimator.fit).parameters
+    takes_views = views is not None and method in CLUSTERERS and CLUSTERERS.spec(method).takes_views
     estimator.fit(X, **({"views": views} if takes_views else {}))
 
 

@@ -1,6 +1,7 @@
-"""The walk from a folder of pictures to a partition in a project.
+"""The walk from a folder of images to a partition in a project.
 
-`cluster_folder` is the whole of it and reads as a table of contents; its stages are in `_stages.py`.
+`cluster_folder` plans (`_run_plan.py`), then walks straight: `_cluster_features`, or `_cluster_pixels` for a method
+that learns from pixels. The stages are in `_stages.py`, `_embed.py` and `_pixels.py`.
 """
 
 import platform
@@ -11,42 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from covey import defaults
-from covey._torch import resolve_device
-from covey.partitions import make_partition, summarize_clusters, takes_pixels
-from covey.pipeline._embed import (
-    EmbedReport,
-    check_views,
-    describe_features,
-    embed_images,
-    load_backbones,
-    load_features,
-)
+from covey.backbones import load_backbone
+from covey.partitions import make_partition, summarize_clusters
+from covey.pipeline._embed import EmbedReport, describe_features, embed_images, load_backbones, load_features
 from covey.pipeline._evidence import choose_n_clusters
 from covey.pipeline._names import NamingReport, try_to_name
-from covey.pipeline._pixels import (
-    IMAGE_SIZE,
-    check_pixel_options,
-    checkpoint_file,
-    describe_pixels,
-    fit_pixels,
-    pack_project,
-)
-from covey.pipeline._stages import (
-    check_engine,
-    check_n_clusters,
-    check_output,
-    finds_number_itself,
-    fit_estimator,
-    make_estimator,
-    scan_sources,
-)
+from covey.pipeline._pixels import checkpoint_file, describe_pixels, fit_pixels, pack_project
+from covey.pipeline._run_plan import RunPlan, check_engine, check_n_clusters, check_output, check_views, plan_run
+from covey.pipeline._stages import fit_estimator, scan_sources
 from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult
 from covey.store import Ledger, Project, write_evidence, write_skipped, write_tables
-from covey.types import Features, Progress
+from covey.types import Backbone, Features, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +76,8 @@ class RunResult:
 
 
 def cluster_folder(
-    sources: Sequence[Path],
-    output: Path,
+    sources: str | Path | Sequence[str | Path],
+    output: str | Path,
     *,
     n_clusters: int | None = None,
     k_min: int | None = None,
@@ -116,13 +96,13 @@ def cluster_folder(
     extract_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Cluster the pictures of a folder into a project that can be looked at, resumed and added to.
+    """Cluster the images of a folder into a project that can be looked at, resumed and added to.
 
     Parameters
     ----------
-    sources : sequence of Path
-        Folders, picture files or manifests.
-    output : Path
+    sources : str, Path or sequence of these
+        Folders, image files or manifests.
+    output : str or Path
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
     n_clusters : int, optional
         Number of clusters; chosen by `choose_n_clusters` if not given, whatever the method.
@@ -142,7 +122,7 @@ def cluster_folder(
     method : str, default="kmeans"
         A registered clusterer.
     preset : str, optional
-        Published settings of the method to start from, ``"paper"`` for one.
+        Published settings of the method to start from, e.g. ``"paper"``.
     params : mapping, optional
         Keywords of its constructor.
     random_state : int, default=0
@@ -155,7 +135,7 @@ def cluster_folder(
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
     progress : Progress, optional
-        Told how far each stage is.
+        Called with how far each stage is.
 
     Returns
     -------
@@ -171,92 +151,150 @@ def cluster_folder(
         If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, the
         method takes no views, or what it takes is not what was asked for.
     """
-    check_output(sources, output)
-    # What can be wrong with the words is said before a picture is read.
-    resolve_device(device)
-    make = partial(make_estimator, method, random_state=random_state, device=device, preset=preset, params=params)
-    draft = make(n_clusters or 2)
-    finds_number = finds_number_itself(draft, n_clusters)
-    check_pixel_options(draft, size=size, backbone=backbone, n_views=n_views, n_clusters=n_clusters)
-    check_views(n_views, method)
-    check_engine(extract_options)
-    is_on_pixels = takes_pixels(draft)
-    models = [] if is_on_pixels else load_backbones(defaults.BACKBONE if backbone is None else backbone, device=device)
-    seconds: dict[str, float] = {}
+    plan = plan_run(
+        sources,
+        output,
+        n_clusters=n_clusters,
+        k_min=k_min,
+        k_max=k_max,
+        backbone=backbone,
+        n_views=n_views,
+        normalize_parts=normalize_parts,
+        size=size,
+        method=method,
+        preset=preset,
+        params=params,
+        random_state=random_state,
+        device=device,
+        has_names=has_names,
+        scan_options=scan_options,
+        extract_options=extract_options,
+    )
+    return run_plan(plan, progress)
+
+
+def run_plan(plan: RunPlan, progress: Progress | None = None) -> RunResult:
+    """Do what a plan says: scan, then cluster features, or images for a method that learns from pixels.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        From `plan_run`.
+    progress : Progress, optional
+        Called with how far each stage is.
+
+    Returns
+    -------
+    result : RunResult
+        What was made and where.
+
+    Raises
+    ------
+    ProjectError
+        If the project is in use by another run or was written by a newer covey, or if there is no image to cluster.
+    InvalidValueError
+        If more clusters are asked for than there are images.
+    """
+    # Weights that are damaged say so before the sources are read.
+    backbones = [load_backbone(name, device=plan.device) for name in plan.backbones]
     with ExitStack() as stack:
+        seconds: dict[str, float] = {}
         with _timed(seconds, "scan"):
-            project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
-        check_n_clusters(n_clusters, len(project.records()))
-        with _timed(seconds, "pack" if is_on_pixels else "embed"):
-            if is_on_pixels:
-                packed, extract = pack_project(project, size or IMAGE_SIZE, progress)
-            else:
-                extract = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
-                features = load_features(project, models, n_views=n_views, normalize_parts=normalize_parts)
-        n_images = extract.n_computed + extract.n_reused
-        check_n_clusters(n_clusters, n_images)
-        selection = None
-        with _timed(seconds, "choose"):
-            if n_clusters is None and not finds_number:
-                limits = {"k_min": k_min, "k_max": k_max}
-                selection = choose_n_clusters(features.X, random_state=random_state, progress=progress, **limits)
-        with _timed(seconds, "cluster"):
-            estimator = make(n_clusters or (selection.n_clusters if selection else 1))
-            if is_on_pixels:
-                features = fit_pixels(project, packed, estimator, method, progress)
-                told = describe_pixels(features, packed)
-            else:
-                fit_estimator(estimator, features.X, progress, views=features.views)
-                told = describe_features(models, n_views=n_views, normalize_parts=normalize_parts)
-        info = {**told, **describe_run(selection, extract, seconds)}
-        partition = with_structure(make_partition(features, estimator, method=method, info=info), features)
-        clusters = summarize_clusters(features, partition)
-        partition_id = project.add_partition(partition, clusters)
-        checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
-        # What a network learns from pixels knows no words.
-        name = partial(try_to_name, project, partition_id, backbones=models, device=device, progress=progress)
-        names = name if has_names and not is_on_pixels else None
-        naming, reason, tables = _name_and_write(project, partition_id, selection, names, seconds)
-        return RunResult(
-            project=project.root,
-            partition_id=partition_id,
-            n_clusters=len(clusters),
-            selection=selection,
-            ledger=project.ledger(),
-            extract=extract,
-            backbones=tuple(model.spec.name for model in models),
-            n_views=n_views,
-            tables=tables,
-            seconds=seconds,
-            naming=naming,
-            naming_reason=reason,
-        )
+            project = scan_sources(stack, plan.sources, plan.output, progress=progress, **plan.scan_options)
+        check_n_clusters(plan.n_clusters, len(project.records()))
+        run = _Run(plan, project, seconds, progress)
+        return _cluster_pixels(run) if plan.learns_from_pixels else _cluster_features(run, backbones)
+
+
+class _Run(NamedTuple):
+    """What both walks have: the plan, the locked project, the stages' wall times and the callback."""
+
+    plan: RunPlan
+    project: Project
+    seconds: dict[str, float]
+    progress: Progress | None
+
+
+def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
+    """Walk from scanned images through the features of backbones to a named partition."""
+    plan, project, seconds, progress = run
+    with _timed(seconds, "embed"):
+        report = embed_images(project, backbones, n_views=plan.n_views, progress=progress, **plan.extract_options)
+        features = load_features(project, backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
+    check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
+    selection = None
+    with _timed(seconds, "choose"):
+        if plan.chooses_number:
+            limits = {"k_min": plan.k_min, "k_max": plan.k_max}
+            selection = choose_n_clusters(features.X, random_state=plan.random_state, progress=progress, **limits)
+    with _timed(seconds, "cluster"):
+        estimator = plan.make_estimator(plan.n_clusters or (selection.n_clusters if selection else 1))
+        fit_estimator(estimator, features.X, progress, method=plan.spec.name, views=features.views)
+    facts = describe_features(backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
+    partition_id = _keep_partition(run, features, estimator, {**facts, **describe_run(selection, report, seconds)})
+    name = partial(try_to_name, project, partition_id, backbones=backbones, device=plan.device, progress=progress)
+    naming, reason, tables = _name_and_write(run, partition_id, selection, name if plan.has_names else None)
+    return _result(run, partition_id, report, selection=selection, tables=tables, naming=naming, naming_reason=reason)
+
+
+def _cluster_pixels(run: _Run) -> RunResult:
+    """Walk from scanned images through the training of a network on their pixels to a partition without names."""
+    plan, project, seconds, progress = run
+    with _timed(seconds, "pack"):
+        packed, report = pack_project(project, plan.size, progress)
+    check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
+    with _timed(seconds, "cluster"):
+        estimator = plan.make_estimator(plan.n_clusters or 1)
+        features = fit_pixels(project, packed, estimator, plan.spec.name, progress)
+    facts = describe_pixels(features, packed)
+    partition_id = _keep_partition(run, features, estimator, {**facts, **describe_run(None, report, seconds)})
+    checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
+    _, _, tables = _name_and_write(run, partition_id, None, None)  # such a network knows no words
+    return _result(run, partition_id, report, tables=tables)
+
+
+def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping[str, Any]) -> int:
+    """Store the partition of a fitted estimator with the description of its clusters; return its id."""
+    partition = make_partition(features, estimator, method=run.plan.spec.name, info=info)
+    partition = with_structure(partition, features)
+    return run.project.add_partition(partition, summarize_clusters(features, partition))
 
 
 def _name_and_write(
-    project: Project,
+    run: _Run,
     partition_id: int,
     selection: NClustersResult | None,
     name: Callable[[], tuple[NamingReport | None, str]] | None,
-    seconds: dict[str, float],
 ) -> tuple[NamingReport | None, str, tuple[Path, ...]]:
-    """Name the clusters of a run if they are to have names, and write its tables: an interruption costs names alone."""
+    """Name the clusters if they are to have names, and write the tables: an interruption costs names alone."""
     naming, reason = None, ""
     try:
         if name is not None:
-            with _timed(seconds, "name"):
+            with _timed(run.seconds, "name"):
                 naming, reason = name()
     finally:
-        tables = _write_tables(project, partition_id, selection)
+        tables = tuple(write_tables(run.project, partition_id))
+        if selection is not None:
+            tables += (write_evidence(run.project.run_folder(partition_id), selection.to_dict()),)
     return naming, reason, tables
 
 
-def _write_tables(project: Project, partition_id: int, selection: NClustersResult | None) -> tuple[Path, ...]:
-    """Write what other programs read of a run, and the evidence if its number of clusters was chosen."""
-    tables = write_tables(project, partition_id)
-    if selection is None:
-        return (*tables,)
-    return (*tables, write_evidence(project.run_folder(partition_id), selection.to_dict()))
+def _result(run: _Run, partition_id: int, report: EmbedReport, **made: Any) -> RunResult:
+    """Gather what a run made."""
+    return RunResult(
+        **{
+            "project": run.project.root,
+            "partition_id": partition_id,
+            "n_clusters": len(run.project.clusters(partition_id)),
+            "selection": None,
+            "ledger": run.project.ledger(),
+            "extract": report,
+            "backbones": run.plan.backbones,
+            "n_views": run.plan.n_views,
+            "seconds": run.seconds,
+            **made,
+        }
+    )
 
 
 def embed_folder(
