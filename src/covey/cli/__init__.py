@@ -28,6 +28,7 @@ COMMANDS = Registry(
         "edits": "covey.cli._history:edits",
         "embed": "covey.cli._embed:embed",
         "eval": "covey.cli._eval:evaluate",
+        "export": "covey.cli._export:export",
         "gallery": "covey.cli._project:gallery",
         "info": "covey.cli._project:info",
         "k": "covey.cli._k:k",

@@ -18,6 +18,7 @@ STAGES = {
     "cluster": ("Clustering", "step"),
     "name": ("Naming", "step"),
     "gallery": ("Gallery", "page"),
+    "export": ("Export", "file"),
 }
 
 

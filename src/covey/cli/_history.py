@@ -49,7 +49,8 @@ def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
         state, sizes, history = curation.state, curation.state.sizes(), curation.history()
         stranded = {edit.seq: edit.why for edit in curation.stranded}
     if has_clusters:
-        groups: dict[int | None, str] = {None: "", **{number: name for number, name in state.groups.items()}}
+        groups: dict[int | None, str] = {None: ""}
+        groups.update(state.groups)
         rows = [
             (known.id, known.title, sizes[known.id], groups[known.group], _marks(known))
             for known in sorted(state.alive, key=lambda cluster: (-sizes[cluster.id], cluster.id))

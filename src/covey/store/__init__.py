@@ -21,6 +21,7 @@ without one.
 from covey.store._atomic import disk_errors, written_whole
 from covey.store._edits import Journal, parse_edit_line, read_edit_lines
 from covey.store._features import FeatureStore
+from covey.store._inventory import natural_key
 from covey.store._keys import (
     RunArrays,
     count_images,
@@ -43,6 +44,7 @@ __all__ = [
     "Journal",
     "RunArrays",
     "count_images",
+    "natural_key",
     "parse_edit_line",
     "read_edit_lines",
     "read_image_keys",
