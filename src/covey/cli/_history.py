@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,8 @@ def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
         state, sizes, history = curation.state, curation.state.sizes(), curation.history()
         stranded = {edit.seq: edit.why for edit in curation.stranded}
     if has_clusters:
-        groups: dict[int | None, str] = {None: ""}
-        groups.update(state.groups)
         rows = [
-            (known.id, known.title, sizes[known.id], groups[known.group], _marks(known))
+            (known.id, known.title, sizes[known.id], _group(state.groups, known), _marks(known))
             for known in sorted(state.alive, key=lambda cluster: (-sizes[cluster.id], cluster.id))
         ]
         header = ("cluster", "name", "images", "group", "marks")
@@ -84,6 +83,10 @@ def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
 
 
 _HEADER = ("edit", "at", "by", "what", "")
+
+
+def _group(groups: Mapping[int, str], cluster: "CuratedCluster") -> str:
+    return "" if cluster.group is None else groups[cluster.group]
 
 
 def _marks(cluster: "CuratedCluster") -> str:

@@ -1,6 +1,6 @@
 """Taking the result elsewhere: one file a format, and operations on files that can be continued and undone.
 
-A format plans: it turns an `ExportSource` into operations (make a folder, link, copy, move, write), and touches nothing.
+A format plans: it turns an `ExportSource` into operations (make a folder, link, copy, move, write); it touches nothing.
 `run_export` checks the target, writes the whole plan into ``covey-manifest.jsonl``, and only then performs it: killed
 at any place, the same command goes on, and `undo_export` brings everything back. May import the store and the
 corrections, never torch. Start reading at `_run.py`.

@@ -50,11 +50,8 @@ def unique_folders(names: Mapping[int, str]) -> dict[int, str]:
     taken: set[str] = set()
     folders = {}
     for number, name in sorted(names.items()):
-        folders[number] = next(
-            candidate
-            for candidate in _numbered(safe_name(name, f"cluster-{number:04d}"), "")
-            if _key(candidate) not in taken
-        )
+        candidates = _numbered(safe_name(name, f"cluster-{number:04d}"), "")
+        folders[number] = next(candidate for candidate in candidates if _key(candidate) not in taken)
         taken.add(_key(folders[number]))
     return folders
 

@@ -1,7 +1,7 @@
 """``folders``: the pictures of each cluster in a folder of its name, linked, copied or moved."""
 
-import os
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from covey.exports._folder_names import (
     NOT_SURE,
@@ -46,7 +46,7 @@ def plan_folders(source: ExportSource, options: ExportOptions) -> ExportPlan:
         folder = folder_of[image.cluster] if image.cluster != NOISE else _outside(image, options)
         made |= dict.fromkeys(_with_parents(folder))
         for file in image.files if options.all_copies else image.files[:1]:
-            name = os.path.basename(file)
+            name = PurePath(file).name
             free = free_file(safe_file_name(name), taken.setdefault(folder, set()))
             n_renamed += free != name
             operations.append(Operation(options.mode, f"{folder}/{free}", file, image.id))
@@ -66,19 +66,16 @@ def _folders(source: ExportSource, options: ExportOptions) -> dict[int, str]:
     group_names = dict(zip(groups, unique_folders(dict(enumerate(groups))).values(), strict=True))
     if options.level == "clusters":
         return names
-    if options.level == "coarse":
-        return {
-            cluster.id: group_names[cluster.group]
-            if cluster.group
-            else _beside(names[cluster.id], group_names.values())
-            for cluster in clusters
-        }
-    return {
-        cluster.id: f"{group_names[cluster.group]}/{names[cluster.id]}"
-        if cluster.group
-        else _beside(names[cluster.id], group_names.values())
-        for cluster in clusters
-    }
+    folders = {}
+    for cluster in clusters:
+        own = names[cluster.id]
+        if not cluster.group:
+            folders[cluster.id] = _beside(own, group_names.values())
+        elif options.level == "coarse":
+            folders[cluster.id] = group_names[cluster.group]
+        else:
+            folders[cluster.id] = f"{group_names[cluster.group]}/{own}"
+    return folders
 
 
 def _beside(name: str, groups: Iterable[str]) -> str:

@@ -112,7 +112,7 @@ def _operation(record: Mapping[str, Any], path: Path) -> Operation:
         raise ExportError(
             f"The manifest {str(path)!r} names {to!r}, which is not below its folder; nothing was touched."
         )
-    if source and not os.path.isabs(str(source)):
+    if source and not Path(str(source)).is_absolute():
         raise ExportError(
             f"The manifest {str(path)!r} names {source!r}, which is not a whole path; nothing was touched."
         )

@@ -47,6 +47,11 @@ class Operation:
     source: str = ""
     id: str = ""
 
+    @property
+    def origin(self) -> Path:
+        """Return the source as a path."""
+        return Path(self.source)
+
 
 def is_safe(to: str) -> bool:
     """Tell whether a path stays below the folder that it is joined to."""
@@ -74,7 +79,7 @@ def perform(operation: Operation, out: Path) -> str:
     ExportError
         If something else has the name, or the system has no such links.
     """
-    return _PERFORMERS[operation.op](operation, out / operation.to, out)
+    return _PERFORMERS[operation.op](operation, out / operation.to, part_path(out, operation.to))
 
 
 def revert(operation: Operation, out: Path) -> str:
@@ -100,7 +105,7 @@ def revert(operation: Operation, out: Path) -> str:
 
 def file_digest(path: str | Path) -> str:
     """Return the sha256 of a file's bytes."""
-    with open(path, "rb") as file:  # noqa: PTH123  a name that is no UTF-8 stays text
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -109,7 +114,7 @@ def part_path(out: Path, to: str) -> Path:
     return out / PARTS / hashlib.sha256(os.fsencode(to)).hexdigest()
 
 
-def _mkdir(operation: Operation, target: Path, out: Path) -> str:
+def _mkdir(_operation: Operation, target: Path, _: Path) -> str:
     try:
         target.mkdir()
     except FileExistsError:
@@ -118,14 +123,14 @@ def _mkdir(operation: Operation, target: Path, out: Path) -> str:
     return "done"
 
 
-def _symlink(operation: Operation, target: Path, out: Path) -> str:
-    if not os.path.exists(operation.source):
+def _symlink(operation: Operation, target: Path, _: Path) -> str:
+    if not operation.origin.exists():
         return "missing"
     text = _link_text(operation.source, target)
     try:
-        os.symlink(text, target)
+        target.symlink_to(text)
     except FileExistsError:
-        if not target.is_symlink() or os.readlink(target) != text:
+        if not target.is_symlink() or str(target.readlink()) != text:
             raise _in_the_way(target) from None
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LINKS:
@@ -136,66 +141,64 @@ def _symlink(operation: Operation, target: Path, out: Path) -> str:
     return "done"
 
 
-def _hardlink(operation: Operation, target: Path, out: Path) -> str:
-    if not os.path.exists(operation.source):
+def _hardlink(operation: Operation, target: Path, _: Path) -> str:
+    if not operation.origin.exists():
         return "missing"
     if file_digest(operation.source) != operation.id:
         return "changed"
-    source = os.path.realpath(operation.source)
+    source = operation.origin.resolve()
     try:
         os.link(source, target)
     except FileExistsError:
-        if target.is_symlink() or not os.path.samefile(source, target):
+        if target.is_symlink() or not target.samefile(source):
             raise _in_the_way(target) from None
     except OSError as error:
         if error.errno not in _NO_LINKS | {errno.EXDEV}:
             raise
         raise ExportError(
-            f"{str(target)!r} cannot be a hard link to a picture on another disk ({error.strerror}); use --mode symlink "
-            "or copy."
+            f"{str(target)!r} cannot be a hard link to a picture on another disk ({error.strerror}); use --mode "
+            "symlink or copy."
         ) from error
     return "done"
 
 
-def _copy(operation: Operation, target: Path, out: Path) -> str:
+def _copy(operation: Operation, target: Path, part: Path) -> str:
     if os.path.lexists(target):
         return _check_there(operation, target)
-    if not os.path.exists(operation.source):
+    if not operation.origin.exists():
         return "missing"
-    part = part_path(out, operation.to)
-    if _copy_to(operation.source, part) != operation.id:
+    if _copy_to(operation.origin, part) != operation.id:
         part.unlink()
         return "changed"
     _put(part, target)
     return "done"
 
 
-def _move(operation: Operation, target: Path, out: Path) -> str:
+def _move(operation: Operation, target: Path, part: Path) -> str:
     is_there = os.path.lexists(operation.source)
     if os.path.lexists(target):
         _check_there(operation, target)
         if is_there and file_digest(operation.source) == operation.id:  # killed between link and unlink
-            os.unlink(operation.source)
+            operation.origin.unlink()
         return "done"
     if not is_there:
         return "missing"
-    if os.path.islink(operation.source) or file_digest(operation.source) != operation.id:
+    if operation.origin.is_symlink() or file_digest(operation.source) != operation.id:
         return "changed"
-    _transfer(operation.source, target, part_path(out, operation.to))
+    _transfer(operation.origin, target, part)
     return "done"
 
 
-def _write(operation: Operation, target: Path, out: Path) -> str:
+def _write(operation: Operation, target: Path, part: Path) -> str:
     if os.path.lexists(target):
         return _check_there(operation, target)
-    part = part_path(out, operation.to)
     if not part.exists():
         raise ExportError(f"What was to be written to {str(target)!r} is gone; undo this export, and make it again.")
     _put(part, target)
     return "done"
 
 
-def _unmake_folder(operation: Operation, target: Path) -> str:
+def _unmake_folder(_: Operation, target: Path) -> str:
     try:
         target.rmdir()
     except OSError as error:
@@ -204,7 +207,7 @@ def _unmake_folder(operation: Operation, target: Path) -> str:
 
 
 def _unlink_symbolic(operation: Operation, target: Path) -> str:
-    if not target.is_symlink() or os.readlink(target) != _link_text(operation.source, target):
+    if not target.is_symlink() or str(target.readlink()) != _link_text(operation.source, target):
         return "it is not the link that was made"
     target.unlink()
     return ""
@@ -221,13 +224,13 @@ def _move_back(operation: Operation, target: Path) -> str:
     if target.is_symlink() or not target.is_file() or file_digest(target) != operation.id:
         return "it was changed"
     if os.path.lexists(operation.source):
-        if os.path.islink(operation.source) or file_digest(operation.source) != operation.id:
+        if operation.origin.is_symlink() or file_digest(operation.source) != operation.id:
             return f"another file is at its old place {operation.source!r}"
         target.unlink()  # killed between link and unlink
         return ""
-    source = Path(operation.source)
+    source = operation.origin
     source.parent.mkdir(parents=True, exist_ok=True)
-    _transfer(str(target), source, source.with_name(f".{hashlib.sha256(os.fsencode(source.name)).hexdigest()}.part"))
+    _transfer(target, source, source.with_name(f".{hashlib.sha256(os.fsencode(source.name)).hexdigest()}.part"))
     return ""
 
 
@@ -262,17 +265,17 @@ def _check_there(operation: Operation, target: Path) -> str:
 
 def _link_text(source: str, target: Path) -> str:
     """Return what a link to a picture says: the way from its own folder."""
-    folder, name = os.path.split(source)
+    origin = Path(source)
     try:
-        return os.path.relpath(os.path.join(os.path.realpath(folder), name), os.path.realpath(target.parent))
+        return os.path.relpath(origin.parent.resolve() / origin.name, target.parent.resolve())
     except ValueError:  # Windows: no relative way from one drive to another
         return source
 
 
-def _copy_to(source: str, part: Path) -> str:
+def _copy_to(source: Path, part: Path) -> str:
     """Copy a file with its times, wait until it is on the disk, and return the sha256 of what was written."""
     digest = hashlib.sha256()
-    with open(source, "rb") as reader, part.open("wb") as writer:  # noqa: PTH123  as in `file_digest`
+    with source.open("rb") as reader, part.open("wb") as writer:
         while block := reader.read(_BLOCK_BYTES):
             digest.update(block)
             writer.write(block)
@@ -302,7 +305,7 @@ def _put(part: Path, target: Path) -> None:
     part.unlink()
 
 
-def _transfer(source: str, target: Path, part: Path) -> None:
+def _transfer(source: Path, target: Path, part: Path) -> None:
     """Move a file: a second link, or on another disk a copy that was compared; only then the first one goes."""
     try:
         os.link(source, target)
@@ -310,6 +313,6 @@ def _transfer(source: str, target: Path, part: Path) -> None:
         if error.errno not in _NO_LINKS | {errno.EXDEV}:
             raise
         if _copy_to(source, part) != file_digest(source):
-            raise ExportError(f"{source!r} changed while it was copied; nothing was moved, try again.") from error
+            raise ExportError(f"{str(source)!r} changed while it was copied; nothing was moved, try again.") from error
         _put(part, target)
-    os.unlink(source)
+    source.unlink()

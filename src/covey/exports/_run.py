@@ -157,7 +157,9 @@ def run_export(
                     f"{str(out)!r} holds another export, or one of an earlier state. Undo it with covey export --undo "
                     f"{out / MANIFEST}, give --overwrite, or choose another folder."
                 )
-            manifest = None if dry_run else _undo_older(out)
+            if not dry_run:
+                _undo_older(out)
+            manifest = None
         elif manifest is None:
             _check_empty(out)
         if manifest is not None:
@@ -273,7 +275,7 @@ def _check_space(out: Path, plan: ExportPlan) -> None:
 
 def _size(path: str) -> int:
     try:
-        return os.path.getsize(path)
+        return Path(path).stat().st_size
     except OSError:
         return 0
 

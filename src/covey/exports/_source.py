@@ -195,9 +195,8 @@ def read_source(project: Project, partition_id: int | None = None) -> ExportSour
             if cluster.label != NOISE
         }
         rows, run, seq = _run_rows(project, info.id), info.name, 0
-    files = {path: image_id for path, image_id in _present_files(project)}
     by_image: dict[str, list[str]] = {}
-    for path, image_id in files.items():
+    for path, image_id in _present_files(project):
         by_image.setdefault(image_id, []).append(path)
     sizes, shown = project.known_sizes(), project.paths()
     images = [
@@ -205,10 +204,13 @@ def read_source(project: Project, partition_id: int | None = None) -> ExportSour
             image_id,
             tuple(_in_order(by_image.get(image_id, []), shown.get(image_id, []), project)),
             tuple(shown.get(image_id, ())),
-            *place,
+            cluster,
+            second,
+            status,
+            confidence,
             *sizes[image_id],
         )
-        for image_id, *place in rows
+        for image_id, cluster, second, status, confidence in rows
     ]
     sources = [path.resolve() for path in (*project.sources, *([project.image_root] if project.image_root else []))]
     root = project.root.resolve()

@@ -15,6 +15,8 @@ from covey.types import NOISE
 COLUMNS = ("path", "cluster", "cluster_name", "confidence", "second_cluster", "group", "status", "id")
 _FORMULA = ("=", "+", "-", "@")
 _BOM = "\ufeff"
+Row = tuple[tuple[Any, ...], ExportedImage]
+"""The cells of a line, and the image that it is about."""
 
 
 def plan_csv(source: ExportSource, options: ExportOptions) -> ExportPlan:
@@ -60,9 +62,7 @@ def _with_files(plan: ExportPlan, contents: dict[str, Iterable[bytes]]) -> Expor
     return ExportPlan(operations, contents, plan.n_missing, plan.n_skipped)
 
 
-def _rows(
-    source: ExportSource, options: ExportOptions
-) -> tuple[list[tuple[tuple[Any, ...], ExportedImage]], ExportPlan]:
+def _rows(source: ExportSource, options: ExportOptions) -> tuple[list[Row], ExportPlan]:
     """Return a row for each present path with its image, in natural order of the paths, and what was left out."""
     rows = []
     n_wanted = n_missing = 0
@@ -88,7 +88,7 @@ def _rows(
     return rows, ExportPlan([], n_missing=n_missing, n_skipped=len(source.images) - n_wanted)
 
 
-def _csv(rows: Sequence[tuple[tuple[Any, ...], ExportedImage]], options: ExportOptions) -> Iterator[bytes]:
+def _csv(rows: Sequence[Row], options: ExportOptions) -> Iterator[bytes]:
     """Yield the lines of the table; for spreadsheets no cell can be taken for a formula."""
     yield _line(COLUMNS, _BOM if options.is_for_excel else "")
     for columns, _ in rows:
@@ -105,7 +105,7 @@ def _unformula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _jsonl(rows: Sequence[tuple[tuple[Any, ...], ExportedImage]]) -> Iterator[bytes]:
+def _jsonl(rows: Sequence[Row]) -> Iterator[bytes]:
     for columns, image in rows:
         record = dict(zip(COLUMNS, columns, strict=True))
         paths = [path.encode("utf-8", "backslashreplace").decode() for path in image.paths]
@@ -113,7 +113,7 @@ def _jsonl(rows: Sequence[tuple[tuple[Any, ...], ExportedImage]]) -> Iterator[by
         yield (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
 
-def _clusters(source: ExportSource, rows: Sequence[tuple[tuple[Any, ...], ExportedImage]]) -> bytes:
+def _clusters(source: ExportSource, rows: Sequence[Row]) -> bytes:
     """Return ``clusters.json``: the clusters that have a row, and what a person said of them."""
     sizes: dict[int, int] = {}
     for image_id, cluster in {image.id: image.cluster for _, image in rows}.items():
