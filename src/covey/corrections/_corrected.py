@@ -193,11 +193,12 @@ def nearest_allowed(project: Project, state: Curation, ids: Sequence[str], image
     refused = {(image, number) for image, number in state.rejects.tolist()}
     rows = state.rows_of(images)
     members = np.flatnonzero(np.isin(state.cluster, visible))
-    unit, has_features = load_unit_rows(project, state, ids, np.concatenate([members, rows]))
-    if has_features.all() and len(members):
-        labels = np.searchsorted(visible, state.cluster[members])
-        means = cluster_means(unit[: len(members)], labels, len(visible))
-        distances = ((unit[len(members) :, None, :] - means[None]) ** 2).sum(axis=2)  # (m, n_visible)
+    unit, has_features = load_unit_rows(project, state, ids, members)
+    own, has_own_features = load_unit_rows(project, state, ids, rows)
+    if has_own_features.all() and has_features.any():
+        labels = np.searchsorted(visible, state.cluster[members[has_features]])
+        means = cluster_means(unit, labels, len(visible))
+        distances = ((own[:, None, :] - means[None]) ** 2).sum(axis=2)  # (m, n_visible)
         distances[:, np.bincount(labels, minlength=len(visible)) == 0] = np.inf
         ranked = [
             visible[order[np.isfinite(row[order])]]

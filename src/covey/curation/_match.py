@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey.curation._fold import PLACE_BITS
-from covey.curation._state import ASIDE, CONFIRMED, NEW, RUN, BaseRun, Curation, find_rows
+from covey.curation._state import ASIDE, CONFIRMED, NEW, PERSON, RUN, BaseRun, Curation, find_rows
 from covey.types import NOISE, IntArray
 
 HOME_SHARE: Final = 0.5
@@ -44,7 +44,7 @@ class PlanRow:
         Goes on; goes on with under half in common; part of a merged cluster; not known before; not in the run but
         kept because of what a hand did; retired.
     n_old, n_new, n_common : int
-        Images that no hand placed in the known cluster, in the run's cluster, and in both.
+        Images that no hand moved in the known cluster, in the run's cluster, and in both.
     why : str
         For a person.
     """
@@ -150,7 +150,7 @@ class _Work:
     run: BaseRun
     choice: Choice
     next_id: int
-    overlap: NDArray[np.int64]  # (known clusters, labels): unpinned images in both
+    overlap: NDArray[np.int64]  # (known clusters, labels): images in both, without those that a hand moved
     known: list[int]
     labels: list[int]
     ids: dict[int, int] = field(default_factory=dict)
@@ -199,8 +199,9 @@ def match_run(
 
     Notes
     -----
-    Let M[i, j] count the unpinned images of known cluster i in cluster j of the run. ``share_new = M[i, j] / |j|`` over
-    the known images of j, ``share_old = M[i, j] / |i|``.
+    Let M[i, j] count the images of known cluster i in cluster j of the run, those that a hand moved not counted: they
+    are where the run's features do not put them. Confirmed ones count, else a reviewed cluster would have no heir.
+    ``share_new = M[i, j] / |j|`` over the counted images of j, ``share_old = M[i, j] / |i|``.
 
     1. Home of j is the i with the largest share_new, if that is at least 0.5. Heir of i is the j at home in i with the
        largest M, if share_old is at least 0.3. Since each j has one home at most, this is the assignment that maximizes
@@ -220,11 +221,11 @@ def match_run(
 
 
 def _count(curation: Curation, run: BaseRun, choice: Choice, next_id: int) -> _Work:
-    """Count the unpinned images of each known cluster in each label: M of shape (n_known, n_labels)."""
+    """Count the images of each known cluster in each label, without those moved: M of shape (n_known, n_labels)."""
     known = [cluster.id for cluster in curation.alive]
     labels = sorted(run.names)
     rows = find_rows(curation.images, run.images)
-    is_counted = ~curation.is_pinned[rows] & (curation.cluster[rows] != NOISE) & (run.labels != NOISE)
+    is_counted = (curation.state[rows] != PERSON) & (curation.cluster[rows] != NOISE) & (run.labels != NOISE)
     i = np.searchsorted(known, curation.cluster[rows][is_counted])
     j = np.searchsorted(labels, run.labels[is_counted])
     overlap = np.bincount(i * len(labels) + j, minlength=len(known) * len(labels)).reshape(len(known), len(labels))

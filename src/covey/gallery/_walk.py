@@ -74,7 +74,7 @@ class RunView:
         """Return the least sure images, least sure first."""
         return self.project.borderline(self.info.id, limit=limit)
 
-    def mark(self, label: int) -> str:
+    def mark(self, _label: int) -> str:
         """Return what is said of a cluster besides its name; nobody has said anything of a run's."""
         return ""
 
