@@ -62,8 +62,9 @@ def test_commands_in_pages_parse(page: Path) -> None:
             if not words or words[0] != "covey" or len(words) < 2 or words[1].startswith("-"):
                 continue
             command = cli.get_command(click.Context(cli), words[1])
-            if isinstance(command, click.Group):
-                command = command.commands.get(words[2])
+            if isinstance(command, click.Group):  # its own arguments come before the name of the command within it
+                n_own = sum(isinstance(parameter, click.Argument) for parameter in command.params)
+                command = command.commands.get(words[2 + n_own])
             assert command is not None, line
             known = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
             options = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}

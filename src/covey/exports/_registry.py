@@ -12,7 +12,7 @@ EXPORTERS: Final = Registry(
     "covey.exporters",
     {
         "csv": "covey.exports._table:plan_csv",
-        "folders": "covey.exports._folders:plan_folders",
+        "folders": "covey.exports._cluster_folders:plan_folders",
         "jsonl": "covey.exports._table:plan_jsonl",
     },
 )
