@@ -351,10 +351,12 @@ class Editor:
         missing = [edit for edit in later if edit.seq not in taken]
         if missing:
             named = {edit.seq: edit for edit in self._edits}
+            is_redo = target.op == "undo"
+            what = f"Edit {target.undoes} does not go with" if is_redo else f"Other edits depend on edit {target.seq}"
             told = "; ".join(f"{edit.seq} {describe_edit(named[edit.seq], self.state.clusters)}" for edit in missing)
             raise EditError(
                 "changed",
-                f"Other edits depend on edit {target.seq}: {told}. Undo them first, or take them along (--with-later).",
+                f"{what}: {told}. Undo them first, or take them along (--with-later).",
                 [edit.seq for edit in missing],
             )
         if taken:

@@ -108,6 +108,8 @@ class Resolver:
 
     def _find(self, image: str | Path) -> int | None:
         text = str(image)
+        if len(text) == _ID_LENGTH and text in self._keys():
+            return self._keys()[text]
         paths, keys = self._paths(), self._keys()
         if text in paths:
             return keys[paths[text]]

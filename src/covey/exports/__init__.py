@@ -6,10 +6,10 @@ at any place, the same command goes on, and `undo_export` brings everything back
 corrections, never torch. Start reading at `_exporting.py`.
 """
 
+from covey.exports._exporting import ExportReport, UndoReport, plan_export, run_export, undo_export
 from covey.exports._manifest import MANIFEST
 from covey.exports._operations import ExportError, Operation
 from covey.exports._registry import EXPORTERS
-from covey.exports._exporting import ExportReport, UndoReport, plan_export, run_export, undo_export
 from covey.exports._source import (
     ExportedCluster,
     ExportedImage,
