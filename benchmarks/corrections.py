@@ -1,6 +1,6 @@
 """Time edits of a large project: 100,000 images without files in 500 clusters, or as many as are asked for.
 
-Run with ``python benchmarks/corrections.py [N_IMAGES]``; prints one line a step, median and worst of 20 in milliseconds.
+Run with ``python benchmarks/corrections.py [N_IMAGES]``; prints a line a step: median and worst of 20 in milliseconds.
 """
 
 import hashlib
@@ -55,9 +55,8 @@ def main(n_images: int) -> None:
         curation = open_curation(project)
         curation.rename(0, "first")
         ids = curation._ids
-        print(
-            f"{n_images} images in {N_CLUSTERS} clusters; the largest two have {sorted(curation.state.sizes().values())[-2:]}"
-        )
+        largest = sorted(curation.state.sizes().values())[-2:]
+        print(f"{n_images} images in {N_CLUSTERS} clusters; the largest two have {largest}")
         measure("open", lambda _: open_curation(project), 3)
         measure("rename", lambda i: curation.rename(1, f"renamed {i}"))
         curation.move(ids[:1], 2)  # makes the table of ids
