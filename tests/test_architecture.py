@@ -64,6 +64,32 @@ def test_most_functions_are_short() -> None:
     assert lengths[len(lengths) // 2] < MAX_MEDIAN_BODY_LINES
 
 
+def _imports(path: Path, modules: set[str]) -> set[str]:
+    """Return which of `modules` a file imports, be it late or for type checkers alone."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= found & modules if found <= modules else {node.module, *found}
+    return names & modules
+
+
+@pytest.mark.parametrize("room", ["extract", "images", "neighbors", "search", "store"])
+def test_no_circle_within_a_room(room: str) -> None:
+    """Modules of a room can be put in an order in which each imports earlier ones alone."""
+    paths = {
+        ".".join(("covey", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in FILES
+        if path.relative_to(SOURCE).parts[0] == room
+    }
+    waiting = {name: _imports(path, set(paths)) - {name} for name, path in paths.items()}
+    while ready := {name for name, needed in waiting.items() if not needed & waiting.keys()}:
+        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+    assert sorted(waiting) == []
+
+
 def test_no_two_modules_have_one_name() -> None:
     homes: dict[str, list[str]] = {}
     for path in FILES:

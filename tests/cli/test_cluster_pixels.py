@@ -97,7 +97,7 @@ def test_an_interrupted_training_goes_on(picture_folder: Path, tmp_path: Path, m
         (["--method", "mmdc", "-k", "3", "-m", "color_histogram"], "leave those options out"),
         (["--method", "mmdc", "-k", "3", "--views", "2"], "leave those options out"),
         (["--method", "mmdc", "-k", "25", "--size", "16"], "25 clusters were asked for, but there are only 24"),
-        (["--method", "mmdc", "-k", "3", "-p", "sigma=-1"], "sigma is -1; it must lie in"),
+        (["--method", "mmdc", "-k", "3", "-p", "variance=-1"], "variance is -1; it must lie in"),
         (["--method", "kmeans", "--size", "32"], "KMeans takes features: leave it out"),
     ],
 )

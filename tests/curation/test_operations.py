@@ -239,12 +239,11 @@ def test_a_redo_that_makes_no_sense_any_more_is_refused(curation: ProjectCuratio
 
 
 def test_names_of_a_run_that_change_later_take_no_edit_away(curation: ProjectCuration, root: Path) -> None:
-    from covey.store import write_names
     from covey.types import ClusterName
 
     curation.rename("dog", "wolf")
     with Project.open(root) as project, project.lock():
-        write_names(project, 1, [ClusterName(1, "wolf", 0.9)], naming={})
+        project.write_names(1, [ClusterName(1, "wolf", 0.9)], naming={})
     with Project.open(root) as project:
         again = open_curation(project)
         assert again.stranded == ()

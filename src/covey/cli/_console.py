@@ -16,6 +16,8 @@ STAGES = {
     "views": ("Views", "view"),
     "choose": ("Choosing k", "step"),
     "cluster": ("Clustering", "step"),
+    "restart": ("k-means", "restart"),
+    "codes": ("Sparse codes", "image"),
     "name": ("Naming", "step"),
     "gallery": ("Gallery", "page"),
     "export": ("Export", "file"),

@@ -141,7 +141,12 @@ def embed_options(function: Command) -> Command:
             click.option(
                 "-b", "--batch-size", type=AutoInt(1), metavar="N|auto", default="auto", help="Images at once."
             ),
-            click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
+            click.option(
+                "--engine",
+                default="inline",
+                show_default=True,
+                help="Who runs the shards: a registered engine.",
+            ),
             click.option("--workers", type=AutoInt(1), metavar="N|auto", default="auto", help="Threads or processes."),
             click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
         ],

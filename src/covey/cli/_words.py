@@ -84,7 +84,7 @@ def name(
     """
     from covey.cli._report import naming_line, write_pages
     from covey.pipeline import name_partition
-    from covey.store import Project, write_tables
+    from covey.store import Project
     from covey.text import CommandCaptioner
 
     limits = {} if threshold is None else {"threshold": threshold}
@@ -103,7 +103,7 @@ def name(
                 progress=progress,
                 **limits,
             )
-            write_tables(opened, run.id)
+            opened.write_tables(run.id)
             clusters = opened.clusters(run.id)
         page = write_pages(project, partition_id, progress) if has_gallery else None
     if as_json:

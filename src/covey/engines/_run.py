@@ -1,5 +1,6 @@
-"""The one call that hands shards to an engine."""
+"""The one call that hands shards to an engine, the engine without workers, and how many threads there are."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ def run_shards(
     shards : iterable
         Units of work. ``str(shard)`` names one in messages. Taken one by one, as workers become free.
     engine : str, default="inline"
-        A name of `ENGINES`: ``"inline"`` runs them here, one after the other; ``"pool"`` in processes.
+        A name of `ENGINES`. ``"inline"`` runs them here, one after the other.
     n_workers : int, optional
         How many at once, for engines that have workers; as many as there are processors if not given.
 
@@ -49,3 +50,45 @@ def run_shards(
         raise InvalidValueError(f"n_workers is {n_workers}; it must be at least 1.")
     results: Iterator[Result] = ENGINES[engine](function, shards, n_workers=n_workers)
     return results
+
+
+def run_inline(
+    function: Callable[[Shard], Result], shards: Iterable[Shard], *, n_workers: int | None = None
+) -> Iterator[Result]:
+    """Run shards here, one after the other; see `run_shards`. The function may have threads of its own.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one shard.
+    shards : iterable
+        Units of work.
+    n_workers : int, optional
+        Is ignored: there is one.
+
+    Yields
+    ------
+    result : object
+        One for each shard, in order.
+    """
+    del n_workers
+    for shard in shards:
+        try:
+            result = function(shard)
+        except Exception as error:
+            error.add_note(f"in {shard}")
+            raise
+        yield result
+
+
+def n_threads() -> int:
+    """Count the threads that this process should compute with.
+
+    Returns
+    -------
+    n_threads : int
+        The processors that it may run on.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

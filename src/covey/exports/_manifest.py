@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from covey._files import atomic_write
 from covey.exports._operations import ExportError, Operation, is_safe
-from covey.store import disk_errors, written_whole
+from covey.store import disk_errors
 
 MANIFEST = "covey-manifest.jsonl"
 FORMAT, VERSION = "covey-export", 1
@@ -46,7 +47,7 @@ def write_manifest(path: Path, header: Mapping[str, Any], operations: Iterable[O
         record = {"op": operation.op, "to": operation.to, "from": operation.source, "id": operation.id}
         lines.append(json.dumps(record))
     lines.append(json.dumps({"planned": len(lines) - 1}))
-    with disk_errors(f"The manifest {str(path)!r}"), written_whole(path) as temporary:
+    with disk_errors(f"The manifest {str(path)!r}"), atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

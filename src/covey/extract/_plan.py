@@ -8,17 +8,17 @@ from pathlib import Path
 from covey._arrays import iter_chunks
 from covey.engines import run_shards
 from covey.errors import InvalidValueError
-from covey.extract._shards import ShardTask, process_shard
+from covey.extract._shard_tasks import ShardTask, process_shard
 from covey.images import View
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageFailure, ImageRecord, Progress
 
-_TRANSIENT = frozenset({"ERROR_MISSING_FILE", "ERROR_PERMISSION"})  # may be mended without the bytes changing
+_TRANSIENT = frozenset({"ERROR_MISSING_FILE", "ERROR_PERMISSION"})  # may be repaired without the bytes changing
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """What one extraction did.
+    """The result of one extraction.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class FeatureSetPlan:
     fingerprint : str
         Its name.
     backbone : Backbone
-        What encodes the pictures.
+        What encodes the images.
     store : FeatureStore
         Where it lies.
     view : View or None
-        Which augmented copy of each picture it describes; None for the pictures as they are.
+        Which augmented copy of each image it describes; None for the images as they are.
     """
 
     fingerprint: str
@@ -84,7 +84,7 @@ class FeatureSetPlan:
 def run_tasks(
     tasks: Sequence[ShardTask], stage_name: str, *, engine: str, n_workers: int | None, progress: Progress | None
 ) -> None:
-    """Have shards made, and report as one stage how many of their images are done."""
+    """Make shards, and report as one stage how many of their images are done."""
     n_images, n_before = sum(len(task.records) for task in tasks), 0
 
     def report(stage: str, n_done: int, n_total: int | None) -> None:
@@ -102,7 +102,7 @@ def run_tasks(
 
 
 def check_at_least_one(**numbers: int | None) -> None:
-    """Refuse a number that is given and below 1."""
+    """Raise `InvalidValueError` for a number that is given and below 1."""
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise InvalidValueError(f"{name} is {number}; it must be at least 1.")

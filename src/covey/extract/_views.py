@@ -47,7 +47,7 @@ def extract_views(
     batch_size, n_workers, engine, shard_size
         As for `extract_features`.
     progress : Progress, optional
-        Told ``("views", n_done, n_total)`` where all copies of all images are counted.
+        Called with ``("views", n_done, n_total)`` where all copies of all images are counted.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def extract_views(
     The views of SCP (arXiv:2502.04226), section 3.1, drawn once and kept. View j of an image is a function of the
     image's id, j, the augmentation and the seed alone. Each j is a feature set of its own, named by `view_fingerprint`,
     so that more views later cost only the new ones, and a run is resumed after a kill as in `extract_features`. Each
-    view reads and decodes its picture anew, which for an EfficientNet is a sixth of the work.
+    view reads and decodes its image anew, which for an EfficientNet is a sixth of the work.
     """
     check_at_least_one(n_views=n_views, batch_size=batch_size, n_workers=n_workers, shard_size=shard_size)
     if isinstance(backbone, str):
@@ -151,7 +151,7 @@ def view_fingerprint(fingerprint: str, view: View) -> str:
 
 
 def viewed_fingerprint(fingerprint: str) -> str | None:
-    """Tell of which backbone's features a feature set holds a view.
+    """Return the backbone's fingerprint of a feature set that holds a view.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from covey.images._files import write_whole
+from covey._files import write_bytes
 
 _QUALITY = 75
 _METHOD = 0
@@ -91,4 +91,4 @@ def write_thumbnail(image: Image.Image, path: Path, *, size_px: int = 256) -> No
     OSError
         If it cannot be written, for example because the disk is full; nothing is left behind then.
     """
-    write_whole(path, encode_thumbnail(image, size_px=size_px))
+    write_bytes(path, encode_thumbnail(image, size_px=size_px), is_durable=False)

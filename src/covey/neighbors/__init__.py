@@ -1,4 +1,4 @@
-"""Who is near whom: `nearest_neighbors` turns features into a `NeighborGraph`.
+"""Nearest neighbors: `nearest_neighbors` turns features into a `NeighborGraph`.
 
 One door, several engines: `NEIGHBOR_ENGINES` maps names to classes whose instances fulfil `NeighborEngine` and that
 are constructed with the keywords ``precision`` and ``device``. The exact one is the oracle for all others; its torch
@@ -32,7 +32,7 @@ def nearest_neighbors(
     X : array-like of shape (n, d), dtype float32
         Features; other real dtypes are converted.
     n_neighbors : int, default=50
-        Neighbours of a row, at most n - 1.
+        Neighbors of a row, at most n - 1.
     metric : {"cosine", "euclidean"}, default="cosine"
         Cosine distance is ``1 - cosine``; that between a row of zeros and any other row is 1.
     engine : str, default="exact"
@@ -47,7 +47,7 @@ def nearest_neighbors(
     -------
     graph : NeighborGraph
         Indices and distances of shape (n, n_neighbors), nearest first. Of rows at the same distance the one with the
-        lower index comes first. No row contains itself; an equal row elsewhere is a neighbour at distance 0.
+        lower index comes first. No row contains itself; an equal row elsewhere is a neighbor at distance 0.
 
     Raises
     ------

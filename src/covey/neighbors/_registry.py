@@ -2,4 +2,6 @@
 
 from covey.registry import Registry
 
-NEIGHBOR_ENGINES = Registry("neighbor engine", "covey.neighbors", {"exact": "covey.neighbors._exact:ExactEngine"})
+NEIGHBOR_ENGINES = Registry(
+    "neighbor engine", "covey.neighbors", {"exact": "covey.neighbors._exact_neighbors:ExactEngine"}
+)

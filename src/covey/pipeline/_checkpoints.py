@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from covey._files import atomic_write
 from covey.errors import ProjectError
-from covey.store import disk_errors, written_whole
+from covey.store import disk_errors
 from covey.types import TrainingState
 
 _FORMAT = "covey-training"
@@ -67,7 +68,7 @@ class CheckpointFile:
             return
         metadata = {"format": _FORMAT, "facts": json.dumps(dict(state.facts))}
         arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in state.arrays.items()}
-        with disk_errors(f"The checkpoint {str(self.path)!r}"), written_whole(self.path) as temporary:
+        with disk_errors(f"The checkpoint {str(self.path)!r}"), atomic_write(self.path) as temporary:
             save_file(arrays, temporary, metadata=metadata)
         self._next = time.monotonic() + self.every_s
 

@@ -25,7 +25,7 @@ from covey.pipeline._run_plan import RunPlan, check_engine, check_n_clusters, ch
 from covey.pipeline._stages import fit_estimator, scan_sources
 from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult
-from covey.store import Ledger, Project, write_evidence, write_skipped, write_tables
+from covey.store import Ledger, Project
 from covey.types import Backbone, Features, Progress
 
 
@@ -273,9 +273,9 @@ def _name_and_write(
             with _timed(run.seconds, "name"):
                 naming, reason = name()
     finally:
-        tables = tuple(write_tables(run.project, partition_id))
+        tables = tuple(run.project.write_tables(partition_id))
         if selection is not None:
-            tables += (write_evidence(run.project.run_folder(partition_id), selection.to_dict()),)
+            tables += (run.project.write_evidence(selection.to_dict(), partition_id=partition_id),)
     return naming, reason, tables
 
 
@@ -328,7 +328,7 @@ def embed_folder(
     with ExitStack() as stack:
         project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
         report = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
-        write_skipped(project)
+        project.write_skipped()
         return load_features(project, models), report, project.ledger()
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covey._files import write_bytes, write_text
 from covey.backbones import load_backbone
 from covey.cluster import CLUSTERERS
 from covey.corrections import is_scaled, load_run_features
@@ -311,10 +312,9 @@ def _search_index(run: _Run, question: _Question, engine: str, n_hits: int) -> t
     else:
         searcher = kind(question.rows)
         known = {"rows": digest, "recall": searcher.measure_recall(n_hits)}
-        folder.mkdir(parents=True, exist_ok=True)
-        told.unlink(missing_ok=True)  # without it, an index that is half written is not used
-        path.write_bytes(searcher.to_bytes())
-        told.write_text(json.dumps(known), encoding="utf-8")
+        told.unlink(missing_ok=True)  # it says which rows an index is of, and must never lie beside that of other rows
+        write_bytes(path, searcher.to_bytes())
+        write_text(told, json.dumps(known))
     return searcher.search(np.asarray(question.vector, dtype=np.float32)[None], n_hits)[0], float(known["recall"])
 
 

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from covey._arrays import cluster_means, draw_seed, l2_normalize
 from covey.neighbors import nearest_neighbors
-from covey.selection._kmeans import subsampled_kmeans
+from covey.selection._subsamples import subsampled_kmeans
 from covey.types import FloatArray, IntArray
 
 MAX_ROWS = 5000

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from covey import __version__
+from covey._files import atomic_write
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._atomic import disk_errors, written_whole
 from covey.store._database import transaction, utc_now
+from covey.store._disk import disk_errors
 from covey.store._project import Project
 from covey.types import Edit, IntArray
 
@@ -173,7 +174,7 @@ class Journal:
         ProjectError
             If the disk refuses.
         """
-        with disk_errors(f"The edits {str(path)!r}"), written_whole(path) as temporary:
+        with disk_errors(f"The edits {str(path)!r}"), atomic_write(path) as temporary:
             temporary.write_text("".join(self._lines(self.read())), encoding="utf-8", newline="\n")
 
     def _follow(self) -> None:

@@ -1,7 +1,7 @@
-"""What is known of images and their paths: functions over the tables of migration 1.
+"""Images and their paths: functions over the tables of migration 1.
 
-Paths cross this border as `pathlib.Path`, and lie in the database as the bytes of the operating system, so that any
-name comes back as it was: no UTF-8, newlines, or letters that Unicode writes in two ways.
+Callers see paths as `pathlib.Path`; the database holds the bytes of the operating system, so that any name comes back
+as it was: not UTF-8, with newlines, or with letters that Unicode writes in two ways.
 """
 
 import json
@@ -27,7 +27,7 @@ _PRESENT_PATHS = """
 def natural_key(path: bytes) -> tuple[bytes, bytes]:
     """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
 
-    Small and capital ASCII letters are the same; two paths are told apart by their bytes in the end.
+    Small and capital ASCII letters are the same; two paths that differ in nothing else are sorted by their bytes.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
     return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
@@ -42,7 +42,7 @@ def record_scan(
     root: Path,
     sources: Sequence[Path],
 ) -> None:
-    """Take in what a scan found, in one transaction."""
+    """Store what a scan found, in one transaction."""
     with transaction(connection):
         scan = _start_scan(connection, root, sources)
         connection.executemany(
@@ -104,7 +104,7 @@ def read_failures(connection: sqlite3.Connection) -> list[ImageFailure]:
 
 
 def read_ledger(connection: sqlite3.Connection) -> Ledger:
-    """Count where every present path went."""
+    """Count the present paths by what became of them."""
     with snapshot(connection):
         n_found, n_good, n_images = connection.execute("""
             SELECT count(*), count(*) - count(code), count(DISTINCT CASE WHEN code IS NULL THEN image END)
@@ -221,7 +221,7 @@ def _key_of(keys: dict[str, int], file: ImageFile) -> int:
 
 
 def _mark_missing(connection: sqlite3.Connection, scan: int, sources: Sequence[Path]) -> None:
-    """Mark earlier paths that this scan should have found, or that are nowhere any more."""
+    """Mark earlier paths that this scan should have found, or that no longer exist."""
     folders = tuple(os.fsencode(form) + _SEPARATOR for path in sources for form in (path.absolute(), path.resolve()))
     earlier = connection.execute("SELECT path FROM files WHERE is_present AND scan <> ?", (scan,)).fetchall()
     gone = [row for row in earlier if row[0].startswith(folders) or not os.path.lexists(row[0])]

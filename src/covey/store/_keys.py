@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey.store import _inventory
-from covey.store._atomic import disk_errors
 from covey.store._database import transaction
+from covey.store._disk import disk_errors
 from covey.store._project import Project
 from covey.types import IntArray
 

@@ -1,7 +1,7 @@
 """The schema of ``project.sqlite`` as numbered steps, each a function that is never changed once it is released.
 
-A file records the steps it has taken, so an old one is brought up to date when it is opened and a newer one is told
-from a foreign one. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
+A file records the steps it has taken, so an old one is brought up to date when it is opened, and a newer one is
+recognized. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
 """
 
 import sqlite3
@@ -11,8 +11,8 @@ from typing import Final
 
 from covey import __version__
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors
 from covey.store._database import connect, transaction, utc_now
+from covey.store._disk import disk_errors
 
 APPLICATION_ID: Final = 0x434F5645
 """What marks an SQLite file as a covey project: ``COVE`` in ASCII, at byte 68 of the file."""

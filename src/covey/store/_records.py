@@ -1,4 +1,4 @@
-"""What the store tells about a project: small frozen records."""
+"""What the store returns about a project: small frozen records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """What is known of a stored partition without reading its rows.
+    """A stored partition without its rows.
 
     Attributes
     ----------
@@ -84,11 +84,11 @@ class Member:
         The image's id.
     path : str
         Its first path, POSIX, relative to the project's image root; absolute if outside. Bytes of the name that are
-        no UTF-8 are lone surrogates, as `os.fsdecode` makes them.
+        not UTF-8 are lone surrogates, as `os.fsdecode` makes them.
     label : int
         Its cluster, -1 for `covey.types.NOISE`.
     confidence : float
-        In [0, 1], larger is surer.
+        In [0, 1], larger is more certain.
     second_label : int
         The next best cluster, -1 if there is none.
     width, height : int

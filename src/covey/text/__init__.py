@@ -1,8 +1,8 @@
-"""Words: the vocabulary that clusters are named from, and the models that place texts among pictures.
+"""Words: the vocabulary that clusters are named from, and the models that place texts among images.
 
-Start reading at `TextSpace`, in which pictures and texts can be compared. A backbone with a text tower is one
+Start reading at `TextSpace`, in which images and texts can be compared. A backbone with a text tower is one
 (`tower_space`); for one without, `bridge_space` joins the classifier that comes with its weights with a sentence
-embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe pictures. Nothing heavy is
+embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe images. Nothing heavy is
 imported before it is used.
 """
 

@@ -110,7 +110,7 @@ def test_neither_order_nor_engine_nor_company_changes_a_view(tmp_path: Path, rec
     extract(records, stores[0], n_views=2)
     extract(records[::-1], stores[1], n_views=2, shard_size=3, n_workers=1)
     for part in (records[5:11], records):
-        extract(part, stores[2], n_views=2, engine="pool", n_workers=2)
+        extract(part, stores[2], n_views=2, engine="processes", n_workers=2)
     expected = load(records, stores[0], 2)
     assert np.array_equal(load(records, stores[1], 2), expected)
     assert np.array_equal(load(records, stores[2], 2), expected)

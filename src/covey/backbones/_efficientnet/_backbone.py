@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from covey.backbones._efficientnet._eager import TorchNetwork
 from covey.backbones._efficientnet._network import ConvLayer, architecture, expected_shapes, fold
 from covey.backbones._loading import check_pixels, feature_fingerprint, reload_backbone
@@ -19,7 +17,7 @@ MULTIPLIERS: Final = {"efficientnet_lite0.in1k": (1.0, 1.0), "efficientnet_lite2
 
 
 class EfficientNetLite:
-    """A frozen EfficientNet-Lite: pooled features, and the ImageNet classes it was trained on.
+    """A frozen EfficientNet-Lite, which gives pooled features.
 
     Parameters
     ----------
@@ -27,8 +25,6 @@ class EfficientNetLite:
         Its row in the catalogue.
     network : callable
         Pixels ``(b, h, w, 3)`` uint8 to pooled features ``(b, 1280)`` float32.
-    classifier : tuple of ndarray
-        Weight (1000, 1280) and bias (1000,) of the last layer.
     precision, runtime : str
         In which and by what the network is computed.
     source : tuple
@@ -39,7 +35,6 @@ class EfficientNetLite:
         self,
         spec: BackboneSpec,
         network: Callable[[ByteArray], FloatArray],
-        classifier: tuple[FloatArray, FloatArray],
         *,
         precision: str,
         runtime: str,
@@ -47,7 +42,6 @@ class EfficientNetLite:
     ) -> None:
         self._spec = spec
         self.network = network
-        self._classifier = classifier
         self._source = source
         self.precision = precision
         self.runtime = runtime
@@ -87,22 +81,6 @@ class EfficientNetLite:
         check_pixels(pixels, self._spec)
         return self.network(pixels)
 
-    def classify(self, pixels: ByteArray) -> FloatArray:
-        """Score the thousand classes of ImageNet.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            As for `encode_images`.
-
-        Returns
-        -------
-        logits : ndarray of shape (b, 1000), dtype float32
-            Unnormalised log-probabilities, in ImageNet's order of classes.
-        """
-        weight, bias = self._classifier
-        return np.asarray(self.encode_images(pixels) @ weight.T + bias, dtype=np.float32)
-
 
 def load_efficientnet_lite(
     spec: BackboneSpec, *, device: str, weights: Path | None, precision: str, runtime: str
@@ -117,7 +95,6 @@ def load_efficientnet_lite(
     return EfficientNetLite(
         spec,
         _build_network([fold(conv, state) for conv in convs], spec, chosen),
-        (state["_fc.weight"], state["_fc.bias"]),
         precision=chosen.precision,
         runtime=chosen.name,
         source=(str(chosen.device), weights),

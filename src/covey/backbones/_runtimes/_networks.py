@@ -71,7 +71,7 @@ class TorchPixels:
     """
 
     def __init__(self, network: PixelNetwork, spec: BackboneSpec, chosen: Runtime) -> None:
-        if n_threads() < torch.get_num_threads():  # in a worker of a pool, which has a share of the processors
+        if n_threads() < torch.get_num_threads():  # this process may not run on all processors
             torch.set_num_threads(n_threads())
         self._n_features = spec.n_features
         self._device, self._dtype = chosen.device, chosen.dtype

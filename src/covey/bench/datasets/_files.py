@@ -1,4 +1,4 @@
-"""Data sets whose pictures lie inside a few large files: STL-10, MNIST's format, Parquet."""
+"""Data sets whose images lie inside a few large files: STL-10, MNIST's format, Parquet."""
 
 import gzip
 import hashlib
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covey._files import write_bytes
 from covey.bench.datasets._records import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.registry import require
@@ -20,7 +21,7 @@ _SUFFIX_OF = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"GI": ".gi
 
 
 def load_stl10(root: Path) -> Dataset:
-    """Read STL-10's binary files; its unlabelled pictures take no part.
+    """Read STL-10's binary files; its unlabeled images take no part.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def load_stl10(root: Path) -> Dataset:
     Returns
     -------
     dataset : Dataset
-        5,000 pictures to fit and 8,000 to score.
+        5,000 images to fit and 8,000 to score.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def _bytes(path: Path) -> ByteArray:
 
 
 def load_mnist(root: Path) -> Dataset:
-    """Read a data set in MNIST's format (idx), gzipped or not; grey becomes RGB.
+    """Read a data set in MNIST's format (idx), gzipped or not; gray becomes RGB.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def read_idx(root: Path, stem: str, n_dimensions: int) -> ByteArray:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     head = 4 * (1 + n_dimensions)
     if len(content) < head or tuple(content[:4]) != (0, 0, _IDX_BYTES, n_dimensions):
-        raise DatasetError(f"{path} is no idx file of bytes in {n_dimensions} dimension(s).")
+        raise DatasetError(f"{path} is not an idx file of bytes in {n_dimensions} dimension(s).")
     shape = tuple(int(size) for size in np.frombuffer(content, dtype=">u4", count=n_dimensions, offset=4))
     if len(content) - head != np.prod(shape):
         raise DatasetError(f"{path} is cut off: {len(content) - head:,} bytes for the shape {shape}.")
@@ -106,14 +107,14 @@ def read_idx(root: Path, stem: str, n_dimensions: int) -> ByteArray:
 
 
 def load_parquet(root: Path) -> Dataset:
-    """Read pictures in Parquet, as Hugging Face's data sets keep them.
+    """Read images in Parquet, as Hugging Face's data sets keep them.
 
     Parameters
     ----------
     root : Path
         Holds ``*.parquet``, in any folder below it; names that begin with ``test`` or ``val`` are scored, the others
         fitted. Without any such name four fifths of the rows are fitted. Columns: ``image`` (bytes, or a struct with
-        ``bytes``) or ``img``, and ``label`` (numbers or words) or ``fine_label``. The pictures are written once to
+        ``bytes``) or ``img``, and ``label`` (numbers or words) or ``fine_label``. The images are written once to
         ``pictures/`` beside them.
 
     Returns
@@ -168,13 +169,12 @@ def _columns(file: Path, names: list[str]) -> tuple[str, str]:
 
 
 def _write_picture(folder: Path, value: Any) -> Path:
-    """Write the bytes of one picture under their hash, unless they are there, and return the path."""
+    """Write the bytes of one image under their hash, unless they are there, and return the path."""
     content = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(content, bytes):
-        raise DatasetError("A picture in a Parquet file has no bytes; references to other files are not followed.")
+        raise DatasetError("An image in a Parquet file has no bytes; references to other files are not followed.")
     digest = hashlib.sha256(content).hexdigest()
     path = folder / digest[:2] / f"{digest}{_SUFFIX_OF.get(content[:2], '.img')}"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_bytes(path, content, is_durable=False)
     return path

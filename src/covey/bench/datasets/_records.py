@@ -1,4 +1,4 @@
-"""What a labelled set of pictures is: rows to fit and rows to score, as paths, as pixels or as features."""
+"""What a labeled set of images is: rows to fit and rows to score, as paths, as pixels or as features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Split:
     y : ndarray of shape (n,), dtype int64
         Classes in [0, n_classes). For scores alone.
     paths : tuple of Path or None
-        The pictures as files.
+        The images as files.
     pixels : ndarray of shape (n, h, w, 3), dtype uint8, or None
-        The pictures in memory.
+        The images in memory.
     features : ndarray of shape (n, d), dtype float32, or None
-        Ready features, for a set that comes without its pictures.
+        Ready features, for a set that comes without its images.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled set of pictures.
+    """A labeled set of images.
 
     Attributes
     ----------
@@ -95,14 +95,14 @@ class DatasetSpec:
     loader : callable
         Takes the path of that place and returns a `Dataset`; raises `DatasetError` where it is not as described.
     n_images : int or None
-        Pictures of the published set, both splits; None where it is whatever lies there.
+        Images of the published set, both splits; None where it is whatever lies there.
     n_classes : int or None
         Classes of the published set.
     license : str
         Terms of use, in short.
     layout : str
         What must lie at `place`, for people.
-    has_pictures : bool
+    has_images : bool
         False where it comes as features.
     """
 
@@ -113,7 +113,7 @@ class DatasetSpec:
     n_classes: int | None
     license: str
     layout: str
-    has_pictures: bool = True
+    has_images: bool = True
 
 
 def split_rows(whole: Split, *, share: float) -> tuple[Split, Split]:

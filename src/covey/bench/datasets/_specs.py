@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from covey.bench.datasets import _cifar, _files, _folders, _shared
+from covey.bench.datasets import _cifar, _files, _folders, _packages
 from covey.bench.datasets._records import DatasetSpec
 
 _IMAGENET_TERMS: Final = "ImageNet terms, research only"
@@ -20,30 +20,30 @@ def _subset(name: str, n_images: int | None, n_classes: int) -> DatasetSpec:
 
 CIFAR10 = DatasetSpec(
     "cifar10",
-    "cifar-10-batches-py",
+    "cifar-10-batches-bin",
     _cifar.load_cifar10,
     60_000,
     10,
     "none stated; Krizhevsky 2009",
-    "data_batch_1 ... test_batch, or train/<class>/ and test/<class>/",
+    "data_batch_1.bin ... test_batch.bin and batches.meta.txt, or train/<class>/ and test/<class>/",
 )
 CIFAR20 = DatasetSpec(
     "cifar20",
-    "cifar-100-python",
+    "cifar-100-binary",
     _cifar.load_cifar20,
     60_000,
     20,
     "none stated; Krizhevsky 2009",
-    "train, test and meta, or train/<class>/ and test/<class>/",
+    "train.bin, test.bin and *_label_names.txt, or train/<class>/ and test/<class>/",
 )
 CIFAR100 = DatasetSpec(
     "cifar100",
-    "cifar-100-python",
+    "cifar-100-binary",
     _cifar.load_cifar100,
     60_000,
     100,
     "none stated; Krizhevsky 2009",
-    "train, test and meta, or train/<class>/ and test/<class>/",
+    "train.bin, test.bin and *_label_names.txt, or train/<class>/ and test/<class>/",
 )
 STL10 = DatasetSpec(
     "stl10",
@@ -91,7 +91,7 @@ COCO = DatasetSpec(
     _folders.load_coco,
     None,
     80,
-    "annotations CC BY 4.0; pictures under Flickr's terms",
+    "annotations CC BY 4.0; images under Flickr's terms",
     "annotations/instances_{train,val}2017.json, train2017/, val2017/",
 )
 FOLDERS = DatasetSpec(
@@ -106,50 +106,21 @@ FOLDERS = DatasetSpec(
 PARQUET = DatasetSpec(
     "parquet", "parquet", _files.load_parquet, None, None, "yours", "train*.parquet and test*.parquet: image, label"
 )
-IMAGENETTE = DatasetSpec(
-    "imagenette",
-    "imagenette-val.tar",
-    _shared.load_imagenette,
-    3_925,
-    10,
-    _IMAGENET_TERMS,
-    "a tar of val/<wnid>/: its validation set, half to fit and half to score",
-)
-CIFAR10_20K = DatasetSpec(
-    "cifar10-20k",
-    "cifar10-test.tar",
-    _shared.load_cifar10_part,
-    30_000,
-    10,
-    "none stated; Krizhevsky 2009",
-    "a tar of test/<class>/, and cifar10-train20k.tar beside it: 2,000 of each class",
-)
-
-
-def _table(name: str, file: str, n_rows: int, n_classes: int, terms: str) -> DatasetSpec:
-    """Describe a table of ready features."""
-    layout = "safetensors with X and y, four fifths to fit"
-    return DatasetSpec(name, file, _shared.load_table, n_rows, n_classes, terms, layout, has_pictures=False)
-
-
-MOCO50 = _table("moco50", "moco-imagenet50-val.safetensors", 2_500, 50, "MIT (BGU-CS-VIL/DeepDPM)")
-UMAP_USPS = _table("umap-usps", "umap-usps.safetensors", 9_298, 10, "MIT (BGU-CS-VIL/DeepDPM)")
-UMAP_MNIST = _table("umap-mnist", "umap-mnist.safetensors", 70_000, 10, "MIT (BGU-CS-VIL/DeepDPM)")
 DIGITS = DatasetSpec(
     "digits",
     "",
-    _shared.load_digits,
+    _packages.load_digits,
     1_797,
     10,
     "CC BY 4.0",
     "comes with scikit-learn: raw pixels, four fifths to fit",
-    has_pictures=False,
+    has_images=False,
 )
 
 MNIST_5000 = DatasetSpec(
     "mnist-5000",
     "",
-    _shared.load_mnist_5000,
+    _packages.load_mnist_5000,
     5_000,
     10,
     "CC BY-SA 3.0",

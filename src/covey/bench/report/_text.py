@@ -41,7 +41,8 @@ def versus(comparison: Comparison | None) -> str:
     if comparison is None:
         return NOTHING
     words = f"{100 * comparison.mean:+.1f} ± {100 * comparison.std:.1f}"
-    return f"{words}, better in {comparison.n_better} of {comparison.n}, p = {comparison.p:.2f}"
+    sign = "=" if comparison.is_exact else "≈"
+    return f"{words}, better in {comparison.n_better} of {comparison.n}, p {sign} {comparison.p:.2f}"
 
 
 def main_columns(table: Table) -> list[tuple[str, str]]:
@@ -193,6 +194,7 @@ def _records(table: Table) -> Iterator[dict[str, Any]]:
         record |= {name: value for name, value in row.facts.items() if name != "shape"}
         if row.against:
             record |= {
-                f"against_kmeans_{name}": getattr(row.against, name) for name in ("mean", "std", "n_better", "p")
+                f"against_kmeans_{name}": getattr(row.against, name)
+                for name in ("mean", "std", "n_better", "p", "is_exact")
             }
         yield record

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covey import __version__
+from covey._files import write_text
 from covey.bench._experiment import ExperimentFile
 from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
@@ -63,9 +64,7 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     }
     output = output or folder / "report"
     for name, text in texts.items():
-        path = output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(output / name, text)
     return [output / name for name in texts]
 
 
@@ -117,8 +116,9 @@ READING = (
     "which a cluster that was asked for holds no fitted row. Times are those of the fit, as multiples of k-means on "
     "the same rows, measured in the same process after it; the first fit of a process also pays for starting the "
     "libraries, which shows where k-means takes less than a second. Peak MiB is that of the whole process, libraries "
-    "included, in brackets what the fit added. The p of the comparison is exact (random signs), and cannot fall below "
-    "1/16 with five seeds."
+    "included, in brackets what the fit added. The p of the comparison is that of a paired permutation "
+    "test over all common seeds (random signs, two-sided): exact for up to 16 seeds, from 99,999 random sign patterns "
+    "(p ≈) for more. With five seeds it cannot fall below 1/16."
 )
 OVERVIEW_READING = (
     "Bold is the best mean of a column, ceilings apart; it need not differ from the next by more than the spread. The "

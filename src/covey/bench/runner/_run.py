@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import exclusive_lock
 from covey.bench._check import is_seeded
 from covey.bench._experiment import Experiment, ExperimentFile, RowsSpec, digest_of, settings_of
 from covey.bench._ledger import FAILED, OK, TIMEOUT, Ledger, finished_keys
 from covey.bench._references import PROBES
 from covey.bench.runner._processes import Worker, WorkerResult, n_threads_each
-from covey.store import exclusive_lock
 
 EXPERIMENTS: Final = "experiments"
 _PATIENCE_S: Final = 0.05
@@ -83,6 +83,7 @@ def run_experiments(
     output: Path,
     *,
     data: Path,
+    include: Sequence[Path] = (),
     n_jobs: int = 1,
     retry_failed: bool = False,
     announce: Callable[[str], None] | None = None,
@@ -98,6 +99,9 @@ def run_experiments(
         Folder of the results; made if missing. The files are copied into it for the report.
     data : Path
         Folder in which data sets have their usual places.
+    include : sequence of Path, default=()
+        Python files with further data sets, as in `covey.bench.datasets.include_files`; this process must have included
+        them too.
     n_jobs : int, default=1
         Seeds at once; each gets its share of the processors. Times of seeds that run side by side are worth less.
     retry_failed : bool, default=False
@@ -125,7 +129,8 @@ def run_experiments(
         ledger.repair()
         _keep_files(files, output / EXPERIMENTS)
         experiments = [experiment for file in files for experiment in file.experiments]
-        ready = _prepare_all(experiments, output, data, report, announce)
+        places = {"data": str(data.resolve()), "include": [str(path.resolve()) for path in include]}
+        ready = _prepare_all(experiments, output, places, report, announce)
         jobs = list(_jobs(experiments, ready))
         lines = ledger.read()
         finished = finished_keys(lines, retry_failed=retry_failed)
@@ -157,7 +162,7 @@ def _keep_files(files: Sequence[ExperimentFile], folder: Path) -> None:
 def _prepare_all(
     experiments: Sequence[Experiment],
     output: Path,
-    data: Path,
+    places: Mapping[str, Any],
     report: RunReport,
     announce: Callable[[str], None] | None,
 ) -> dict[RowsSpec, dict[str, Any]]:
@@ -166,7 +171,7 @@ def _prepare_all(
     for rows in dict.fromkeys(experiment.rows for experiment in experiments):
         if announce is not None:
             announce(f"Making ready: {rows.title}, {rows.features_title}")
-        task = {"kind": "prepare", "rows": asdict(rows), "data": str(data.resolve())}
+        task = {"kind": "prepare", "rows": asdict(rows), **places}
         with Worker.start(f"prepare-{digest_of(task)}", task, output, timeout_s=None) as worker:
             result = worker.wait()
         if result.facts is None:
