@@ -288,6 +288,7 @@ def kill_at(root: Path, out: Path, mode: str, n_operations: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", ["symlink", "copy", "hardlink", "move"])
 def test_killed_at_any_place_it_goes_on_or_is_undone(
     corrected: Path, tmp_path: Path, mode: str, copy_of: Callable[[Path, str], Path]

@@ -123,6 +123,7 @@ with Project.open(Path(sys.argv[1])) as project:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_kill_between_any_two_edits_loses_none_and_leaves_none_half(root: Path, tmp_path: Path) -> None:
     """Killed without warning ten times in 500 random edits: all that was acknowledged is there, whole."""
     draw = random.Random(0)  # noqa: S311  for edits, not for secrets
