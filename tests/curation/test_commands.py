@@ -135,6 +135,7 @@ def test_pages_show_the_corrected_result(root: Path) -> None:
     assert re.findall(r'data-name="([^"]*)" data-size="(\d+)"', index) == [("wolf", "21"), ("flower", "9")]
     assert index.count("✓ reviewed") == 1
     assert "30 pictures in 2 clusters" in index
+    assert "have come since" not in index, "hidden pictures are not new ones"
     page = (root / "gallery" / "clusters" / "0000.html").read_text(encoding="utf-8")
     assert page.count('class="tile') >= 21
     assert "img002.png" in page

@@ -11,7 +11,7 @@ from covey.corrections._run_features import feature_fingerprints, load_run_featu
 from covey.curation import ASIDE, ASSIGNED, NEW, RUN, CuratedCluster, Curation
 from covey.errors import ProjectError
 from covey.partitions import N_REPRESENTATIVES, relative_margins, summarize_clusters
-from covey.store import Member, PartitionInfo, Project, read_places
+from covey.store import Member, PartitionInfo, Project, read_places, read_present_keys
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
 
 
@@ -65,6 +65,11 @@ class Corrected:
         is_open = np.isin(self.state.state, (RUN, ASSIGNED)) & np.isin(self.state.cluster, visible)
         rows = np.flatnonzero(is_open)
         return self._describe(rows[np.argsort(self.confidence[rows], kind="stable")[:limit]])
+
+    def count_added(self) -> int:
+        """Return how many images wait to be placed, since they came after the base run."""
+        is_new = self.state.state == NEW
+        return int(np.isin(self.state.images[is_new], read_present_keys(self.project)).sum())
 
     def mark(self, label: int) -> str:
         """Return what a card says of a cluster besides its name: that it was reviewed, and what came since."""

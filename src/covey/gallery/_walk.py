@@ -73,6 +73,10 @@ class RunView:
         """Return the least sure images, least sure first."""
         return self.project.borderline(self.info.id, limit=limit)
 
+    def count_added(self) -> int:
+        """Return how many images have come to the project since the run."""
+        return max(0, self.project.ledger().n_embedded - self.info.n_images)
+
     def mark(self, _label: int) -> str:
         """Return what is said of a cluster besides its name; nobody has said anything of a run's."""
         return ""
@@ -357,6 +361,6 @@ def _index_page(walk: Walk) -> IndexPage:
         ],
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
-        n_added=max(0, walk.ledger.n_embedded - walk.info.n_images),
+        n_added=walk.view.count_added(),
         curve=read_curve(walk.info.info.get("selection")),
     )
