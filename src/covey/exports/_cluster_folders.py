@@ -45,11 +45,11 @@ def plan_folders(source: ExportSource, options: ExportOptions) -> ExportPlan:
             continue
         folder = folder_of[image.cluster] if image.cluster != NOISE else _outside(image, options)
         made |= dict.fromkeys(_with_parents(folder))
-        for file in image.files if options.all_copies else image.files[:1]:
+        for file, digest in image.files if options.all_copies else image.files[:1]:
             name = PurePath(file).name
             free = free_file(safe_file_name(name), taken.setdefault(folder, set()))
             n_renamed += free != name
-            operations.append(Operation(options.mode, f"{folder}/{free}", file, image.id))
+            operations.append(Operation(options.mode, f"{folder}/{free}", file, digest))
     return ExportPlan(
         [*(Operation("mkdir", folder) for folder in made), *operations],
         n_missing=n_missing,

@@ -37,11 +37,11 @@ class ExportedImage:
     ----------
     id : str
         sha256 of its bytes.
-    files : tuple of str
-        Absolute paths that hold it now, in natural order, bytes that are no UTF-8 as lone surrogates; none if it is
-        gone.
+    files : tuple of (str, str)
+        Absolute paths that hold it now, in natural order, bytes that are no UTF-8 as lone surrogates, each with the
+        sha256 of its own bytes; none if it is gone. A camera's raw file beside a JPEG is not among them.
     paths : tuple of str
-        The same as tables show them.
+        All its paths as tables show them.
     cluster, second : int
         Its cluster and the next best one, -1 for none.
     status : str
@@ -53,7 +53,7 @@ class ExportedImage:
     """
 
     id: str
-    files: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
     paths: tuple[str, ...]
     cluster: int
     second: int
@@ -195,14 +195,12 @@ def read_source(project: Project, partition_id: int | None = None) -> ExportSour
             if cluster.label != NOISE
         }
         rows, run, seq = _run_rows(project, info.id), info.name, 0
-    by_image: dict[str, list[str]] = {}
-    for path, image_id in _present_files(project):
-        by_image.setdefault(image_id, []).append(path)
+    on_disk = _present_files(project)
     sizes, shown = project.known_sizes(), project.paths()
     images = [
         ExportedImage(
             image_id,
-            tuple(_in_order(by_image.get(image_id, []), shown.get(image_id, []), project)),
+            tuple(on_disk[path] for path in shown.get(image_id, ()) if path in on_disk),
             tuple(shown.get(image_id, ())),
             cluster,
             second,
@@ -287,14 +285,10 @@ def _run_rows(project: Project, partition_id: int) -> Iterator[tuple[str, int, i
         yield by_key[image], label, second, STATUSES[RUN], confidence
 
 
-def _present_files(project: Project) -> Iterator[tuple[str, str]]:
-    present = {path for paths in project.paths().values() for path in paths}
-    for path, file in project.known_files().items():
-        if project.relative_path(path) in present:
-            yield os.fspath(path), file.id
-
-
-def _in_order(files: Sequence[str], shown: Sequence[str], project: Project) -> list[str]:
-    """Return absolute paths in the order in which tables show them."""
-    by_shown = {project.relative_path(Path(file)): file for file in files}
-    return [by_shown[path] for path in shown if path in by_shown]
+def _present_files(project: Project) -> dict[str, tuple[str, str]]:
+    """Return the absolute path and the sha256 of every file, raw ones beside a JPEG left out, by the path in tables."""
+    return {
+        project.relative_path(path): (os.fspath(path), file.id)
+        for path, file in project.known_files().items()
+        if not file.is_companion
+    }

@@ -34,6 +34,7 @@ from covey.store._keys import (
 )
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._shards import ShardExtras
 
 __all__ = [
     "Project",
@@ -50,6 +51,7 @@ __all__ = [
     "read_run_arrays",
     "read_successors",
     "relocate_files",
+    "ShardExtras",
     "Ledger",
     "PartitionInfo",
     "Member",

@@ -50,9 +50,10 @@ def read_image_keys(project: Project) -> tuple[IntArray, list[str]]:
 
 
 def read_present_keys(project: Project) -> IntArray:
-    """Return the keys of the images that are there and have no failure, rising."""
+    """Return the keys of the images that are there and have no failure, rising; of equal pixels the first one found."""
     rows = project._connection.execute("""
-        SELECT DISTINCT image FROM files WHERE is_present AND code IS NULL AND image IS NOT NULL ORDER BY image""")
+        SELECT min(images.key) AS first FROM good_files JOIN images ON images.key = image
+        GROUP BY coalesce(pixels, images.id) ORDER BY first""")
     return np.array([row[0] for row in rows], dtype=np.int64)
 
 
@@ -108,7 +109,8 @@ def read_successors(project: Project) -> IntArray:
     """Return pairs of an image that is gone and the one that is at its last path now, shape (m, 2), dtype int64."""
     rows = project._connection.execute("""
         SELECT old.key, files.image FROM images AS old JOIN files ON files.path = old.last_path
-        WHERE files.is_present AND files.code IS NULL AND files.image <> old.key AND NOT EXISTS (
+        WHERE files.is_present AND files.code IS NULL AND NOT files.is_companion AND files.image <> old.key
+        AND NOT EXISTS (
             SELECT 1 FROM files AS other WHERE other.image = old.key AND other.is_present)
         ORDER BY old.key""").fetchall()
     return np.array(rows, dtype=np.int64).reshape(-1, 2)

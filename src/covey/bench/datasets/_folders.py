@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from covey.bench.datasets._records import Dataset, Split, split_rows
+from covey.bench.datasets._dataset import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.images import PICTURE_SUFFIXES, natural_key
 

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from covey.bench.datasets import _cifar, _files, _folders, _packages
-from covey.bench.datasets._records import DatasetSpec
+from covey.bench.datasets import _cifar, _folders, _large_files, _packages
+from covey.bench.datasets._dataset import DatasetSpec
 
 _IMAGENET_TERMS: Final = "ImageNet terms, research only"
 _IMAGENET_LAYOUT: Final = "train/<wnid>/ and val/<wnid>/"
@@ -48,19 +48,25 @@ CIFAR100 = DatasetSpec(
 STL10 = DatasetSpec(
     "stl10",
     "stl10_binary",
-    _files.load_stl10,
+    _large_files.load_stl10,
     13_000,
     10,
     "ImageNet terms, research only",
     "train_X.bin, train_y.bin, test_X.bin, test_y.bin",
 )
 MNIST = DatasetSpec(
-    "mnist", "mnist", _files.load_mnist, 70_000, 10, "CC BY-SA 3.0", "train-images-idx3-ubyte and so on, .gz or not"
+    "mnist",
+    "mnist",
+    _large_files.load_mnist,
+    70_000,
+    10,
+    "CC BY-SA 3.0",
+    "train-images-idx3-ubyte and so on, .gz or not",
 )
 FASHION_MNIST = DatasetSpec(
     "fashion-mnist",
     "fashion-mnist",
-    _files.load_mnist,
+    _large_files.load_mnist,
     70_000,
     10,
     "MIT",
@@ -104,7 +110,13 @@ FOLDERS = DatasetSpec(
     "train/<class>/ and test/<class>/, or <class>/ alone",
 )
 PARQUET = DatasetSpec(
-    "parquet", "parquet", _files.load_parquet, None, None, "yours", "train*.parquet and test*.parquet: image, label"
+    "parquet",
+    "parquet",
+    _large_files.load_parquet,
+    None,
+    None,
+    "yours",
+    "train*.parquet and test*.parquet: image, label",
 )
 DIGITS = DatasetSpec(
     "digits",

@@ -9,9 +9,9 @@ from covey.backbones._model_files import check_weights, find_model, hash_model, 
 from covey.backbones._network_backbone import ImageTextBackbone, NetworkBackbone
 from covey.backbones._runtimes import build_network, resolve_runtime
 from covey.backbones._transformers._architectures import find_architecture
-from covey.backbones._transformers._checkpoints import read_checkpoint
 from covey.backbones._transformers._folder import check_config, is_transformers_folder, read_config
 from covey.backbones._transformers._modules import PooledModel, make_config, read_module
+from covey.backbones._transformers._published_checkpoints import read_checkpoint
 from covey.backbones._transformers._text import TextTower
 from covey.errors import ModelError
 from covey.types import BackboneSpec

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from shutil import disk_usage
 from typing import Any
 
 from covey import __version__
@@ -10,9 +11,9 @@ from covey.cluster import CLUSTERERS
 from covey.engines import n_threads
 from covey.errors import ProjectError
 from covey.images import PackedImages, pack_images
-from covey.pipeline._checkpoints import CheckpointFile
-from covey.pipeline._embed import EmbedReport
+from covey.pipeline._embed_images import EmbedReport
 from covey.pipeline._stages import fit_estimator
+from covey.pipeline._training_checkpoints import CheckpointFile
 from covey.store import Project, disk_errors
 from covey.types import Features, Progress
 
@@ -39,8 +40,9 @@ def pack_project(project: Project, size: int, progress: Progress | None = None) 
     Raises
     ------
     ProjectError
-        If there is none, or the disk refuses.
+        If there is none, or the disk has no room for them or refuses.
     """
+    _check_disk(project, size)
     with disk_errors("The packed pictures"):
         packed = pack_images(
             project.records(),
@@ -54,6 +56,17 @@ def pack_project(project: Project, size: int, progress: Progress | None = None) 
     if not packed.ids:
         raise ProjectError(f"None of the {len(packed.failures)} pictures could be decoded; skipped.csv says why.")
     return packed, EmbedReport(len(packed.ids) - packed.n_reused, packed.n_reused, packed.failures)
+
+
+def _check_disk(project: Project, size: int) -> None:
+    """Raise `ProjectError` before anything is read if packed images do not fit on the disk."""
+    n_images = len(project.records())
+    n_needed, n_free = 3 * size**2 * n_images, disk_usage(project.root).free
+    if n_needed > n_free:
+        raise ProjectError(
+            f"{n_images} images of {size} x {size} pixels take {n_needed / 1e9:,.1f} GB, and the disk of "
+            f"{str(project.root)!r} has {n_free / 1e9:,.1f} GB left: choose a smaller size, or another disk."
+        )
 
 
 def fit_pixels(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey._files import write_bytes
-from covey.bench.datasets._records import Dataset, Split, split_rows
+from covey.bench.datasets._dataset import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.registry import require
 from covey.types import ByteArray

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from covey import __version__
 from covey._files import write_text
 from covey.bench._experiment import ExperimentFile
+from covey.bench._experiment_files import read_experiments
 from covey.bench._ledger import OK, RESULTS, Ledger
 from covey.bench._protocol import PROTOCOLS
-from covey.bench._read import read_experiments
-from covey.bench.report import _text
+from covey.bench.report import _cells
 from covey.bench.report._overview import Overview, build_overviews, rank_words
 from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._papers import collect_claims, published_points, write_paper
 from covey.bench.report._plots import plot_cost, plot_published
-from covey.bench.report._tables import Table, build_tables
+from covey.bench.report._score_tables import Table, build_tables
 from covey.bench.runner import EXPERIMENTS
 from covey.errors import DatasetError
 
@@ -58,7 +58,7 @@ def write_report(folder: Path, output: Path | None = None) -> list[Path]:
     overviews = build_overviews(build_tables([file for file in files if not file.paper], lines))
     texts = {
         "report.md": _markdown(files, everything, overviews, lines),
-        "results.csv": _text.to_csv(tables),
+        "results.csv": _cells.to_csv(tables),
         "index.html": _page(files, everything, overviews, lines),
         **{_paper_page(file): write_paper(file, tables) for file in files if file.paper},
     }
@@ -87,7 +87,7 @@ def _markdown(
         parts += ["## All sets", OVERVIEW_READING, *map(overview_markdown, overviews)]
     for place in dict.fromkeys((table.dataset, table.features) for table in tables):
         parts.append(f"## {place[0]}, {place[1]}")
-        parts += [_text.to_markdown(table) for table in tables if (table.dataset, table.features) == place]
+        parts += [_cells.to_markdown(table) for table in tables if (table.dataset, table.features) == place]
     return "\n\n".join(parts) + "\n"
 
 
@@ -172,7 +172,7 @@ def _page(
             rank_words=rank_words,
             published=plot_published(published_points(claims)),
             protocols=[PROTOCOLS[name] for name in PROTOCOLS if any(t.protocol.name == name for t in tables)],
-            text=_text,
+            text=_cells,
             version=__version__,
         )
     )

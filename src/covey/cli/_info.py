@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path
+from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path
 from covey.cli._options import project_argument
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def info(project: Path, as_json: bool) -> None:
         return
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
     click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    for aside in aside_lines(ledger.notes, ledger.left_out):
+        click.echo(aside)
     click.echo()
     echo_table(_feature_rows(sizes), ("features", "images", "width", "views", "MB"))
     click.echo()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covey.backbones._efficientnet._rounding import N_EXACT, round_for_bfloat16
-from covey.backbones._runtimes._groups import GROUP
-from covey.backbones._runtimes._openvino import CompiledNetwork, without_telemetry
+from covey.backbones._runtimes._openvino_runtime import CompiledNetwork, without_telemetry
+from covey.backbones._runtimes._pixel_network import GROUP
 from covey.types import BackboneSpec, FloatArray
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ def load_efficientnet_lite(
 def _build_network(layers: list[ConvLayer], spec: BackboneSpec, chosen: Runtime) -> Callable[[ByteArray], FloatArray]:
     """Make what turns pixels (b, h, w, 3) into features (b, 1280)."""
     if chosen.name == "openvino":
-        from covey.backbones._efficientnet._openvino import OpenVINONetwork
+        from covey.backbones._efficientnet._lite_openvino import OpenVINONetwork
 
         return OpenVINONetwork(layers, spec, precision=chosen.precision)
     network = TorchNetwork(layers, spec, device=chosen.device, dtype=chosen.dtype)

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from covey.bench.report._score_tables import SCORES, Row, Table
 from covey.bench.report._statistics import Comparison, Summary
-from covey.bench.report._tables import SCORES, Row, Table
 
 NOTHING: Final = "—"
 TUNING_WORDS: Final = {

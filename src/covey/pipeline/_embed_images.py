@@ -1,17 +1,20 @@
 """From a project's pictures to their features: of one backbone or several, with augmented views or without."""
 
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from covey.backbones import load_backbone
-from covey.errors import ProjectError
+from covey.engines import n_threads
+from covey.errors import ImageReadError, ProjectError
 from covey.extract import ExtractReport, extract_features, extract_views, load_views
 from covey.features import concatenate_features
-from covey.images import Augmentation
+from covey.images import Augmentation, hash_pixels
 from covey.pipeline._run_plan import check_backbones
 from covey.store import FeatureStore, Project
-from covey.types import Backbone, Features, ImageFailure, Progress
+from covey.types import Backbone, Features, ImageFailure, ImageNote, ImageRecord, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def embed_images(
     Notes
     -----
     An image that fails is a failure of the project from then on, so that the next backbone does not try it, and each
-    is counted once.
+    is counted once. Images whose decoded pixels are equal are one image with several files from then on.
     """
     store, failures = project.features, []
     had_rows = frozenset.intersection(*(store.shard_ids(backbone.fingerprint) for backbone in backbones))
@@ -106,6 +109,7 @@ def embed_images(
             project.records(), backbone, store, progress=progress, thumbnails=project.thumbnails, **options
         )
         failures += _leave_out(project, report)
+    _keep_readings(project, [backbone.fingerprint for backbone in backbones])
     n_computed = n_reused = 0
     for backbone in backbones if n_views else ():
         report = extract_views(project.records(), backbone, store, n_views=n_views, progress=progress, **options)
@@ -176,6 +180,38 @@ def _leave_out(project: Project, report: ExtractReport) -> list[ImageFailure]:
     """Mark the images that failed and return their failures."""
     project.record_failures(report.failures)
     return report.failures
+
+
+def _keep_readings(project: Project, fingerprints: Sequence[str]) -> None:
+    """Keep the notes on the images, and find those that look the same in every pixel.
+
+    Those that one backbone sees alike are few. They are decoded whole, once, and compared by a hash.
+    """
+    notes: dict[str, list[ImageNote]] = {}
+    alike: set[str] = set()
+    present = {record.id: record for record in project.records()}
+    for fingerprint in fingerprints:
+        prints, said = project.features.extras(fingerprint)
+        by_image: dict[str, list[ImageNote]] = {}
+        for note in said:
+            by_image.setdefault(note.id, []).append(note)
+        notes |= by_image
+        n_alike = Counter(prints[image_id] for image_id in present if image_id in prints)
+        known = Counter(prints[image_id] for image_id in project.readings.pixels() if image_id in prints)
+        alike |= {i for i in present if i in prints and n_alike[prints[i]] + known[prints[i]] > 1}
+    unknown = [present[image_id] for image_id in present if image_id in alike - project.readings.pixels().keys()]
+    with ThreadPoolExecutor(n_threads(), thread_name_prefix="covey-reader") as readers:
+        hashes = dict(zip((record.id for record in unknown), readers.map(_hash_pixels, unknown), strict=True))
+    pixels = {image_id: digest for image_id, digest in hashes.items() if digest is not None}
+    project.readings.record([note for said in notes.values() for note in said], pixels)
+
+
+def _hash_pixels(record: ImageRecord) -> str | None:
+    """Hash all pixels of an image; None if it cannot be read whole, so that it stays an image of its own."""
+    try:
+        return hash_pixels(record)
+    except ImageReadError:
+        return None
 
 
 def _load_part(store: FeatureStore, fingerprint: str, ids: Sequence[str], n_views: int) -> Features:
