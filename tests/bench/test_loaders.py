@@ -11,8 +11,8 @@ from PIL import Image
 from covey.bench._experiment import RowsSpec
 from covey.bench.datasets import DATASETS, VARIANTS, Dataset, Split, _packages, make_variant
 from covey.bench.datasets._cifar import SUPERCLASSES, load_cifar10, load_cifar20, load_cifar100, read_records
-from covey.bench.datasets._files import load_stl10, read_idx
 from covey.bench.datasets._folders import load_image_folder
+from covey.bench.datasets._large_files import load_stl10, read_idx
 from covey.bench.runner._prepare import prepare_rows
 from covey.errors import DatasetError, InvalidValueError, UnknownNameError
 

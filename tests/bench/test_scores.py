@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from covey.bench.report._cells import versus
 from covey.bench.report._statistics import compare, median_of, summarize
-from covey.bench.report._text import versus
 from covey.bench.runner._scores import score_batches, score_labels
 
 

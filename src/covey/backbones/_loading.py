@@ -17,7 +17,7 @@ from covey.types import Backbone, BackboneSpec, ByteArray
 if TYPE_CHECKING:
     from torch import nn
 
-PREPROCESSING_VERSION: Final = 1
+PREPROCESSING_VERSION: Final = 2
 """Raised whenever `covey.images` begins to give other pixels for the same file and specification."""
 
 _NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")

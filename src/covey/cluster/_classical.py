@@ -28,11 +28,10 @@ from sklearn.pipeline import Pipeline
 
 from covey._arrays import draw_seed, iter_chunks, l2_normalize
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
-from covey.cluster._base import Clusterer, check_n_clusters
+from covey.cluster._base import ProbabilisticClusterer, check_n_clusters
 from covey.cluster._kmeans import KMeans
 from covey.cluster._parameters import choice, flag, free, integer, parameters, real
 from covey.cluster._preparation import principal_components
-from covey.cluster._probabilities import PredictsProbabilities
 from covey.cluster._training import collect_predictions, warn_if_collapsed
 from covey.cluster._voting import VotingClusterer
 from covey.neighbors import nearest_neighbors
@@ -195,7 +194,7 @@ class Agglomerative(VotingClusterer):
 
 
 @parameters
-class GaussianMixture(PredictsProbabilities, Clusterer):
+class GaussianMixture(ProbabilisticClusterer):
     """Cluster features by a mixture of normal distributions.
 
     Parameters

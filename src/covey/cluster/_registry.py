@@ -97,10 +97,16 @@ CLUSTERERS = Registry(
         ClustererSpec("ssc-omp", "covey.cluster._subspace:SSCOMP", "SSC-OMP", takes=("progress",)),
         ClustererSpec("ensc", "covey.cluster._subspace:EnSC", "EnSC", takes=("progress",)),
         ClustererSpec(
-            "spectral", "covey.cluster._spectral:SpectralClustering", "Spectral clustering", takes=("neighbors",)
+            "spectral",
+            "covey.cluster._spectral:SpectralClustering",
+            "Spectral clustering",
+            takes=("neighbors", "progress"),
         ),
         ClustererSpec(
-            "sinkhorn-spectral", "covey.cluster._spectral:SinkhornSpectral", "Spectral clustering of a Sinkhorn kernel"
+            "sinkhorn-spectral",
+            "covey.cluster._spectral:SinkhornSpectral",
+            "Spectral clustering of a Sinkhorn kernel",
+            takes=("progress",),
         ),
         ClustererSpec(
             "agglomerative",

@@ -498,7 +498,7 @@ def _largest_eigenpairs(
     if n <= _DENSE_ROWS or n_wanted > n // 2:
         return eigh(block.toarray(), subset_by_index=(n - n_wanted, n - 1))  # type: ignore[no-any-return]  # untyped
     try:
-        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]
+        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]  # untyped
         # untyped
     except ArpackNoConvergence as error:
         raise ConvergenceError(

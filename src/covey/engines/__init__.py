@@ -5,7 +5,7 @@ another one, on Ray actors for example, is one more file and one more row, or an
 Splitting a task over several machines needs none: each machine runs every n-th shard of the plan.
 """
 
+from covey.engines._engine import n_threads, run_shards
 from covey.engines._registry import ENGINES
-from covey.engines._run import n_threads, run_shards
 
 __all__ = ["run_shards", "ENGINES", "n_threads"]

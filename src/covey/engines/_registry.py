@@ -2,4 +2,4 @@
 
 from covey.registry import Registry
 
-ENGINES = Registry("engine", "covey.engines", {"inline": "covey.engines._run:run_inline"})
+ENGINES = Registry("engine", "covey.engines", {"inline": "covey.engines._engine:run_inline"})

@@ -10,7 +10,7 @@ import numpy as np
 from covey.errors import CoveyError, ImageReadError, InvalidValueError
 from covey.images import read_image
 from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
-from covey.pipeline._words import find_text_space
+from covey.pipeline._run_words import find_text_space
 from covey.store import Project
 from covey.text import Vocabulary, default_vocabulary, vocabulary_from
 from covey.types import Backbone, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress

@@ -40,6 +40,12 @@ def make_records(folder: Path, n: int, size: tuple[int, int] = (48, 40)) -> list
     return records
 
 
+def overwrite(record: ImageRecord, data: bytes) -> ImageRecord:
+    """Put other bytes into a file, as they would be scanned: their hash is the id."""
+    record.path.write_bytes(data)
+    return replace(record, id=hashlib.sha256(data).hexdigest())
+
+
 def shard_bytes(store: FeatureStore) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((store.root).rglob("shard-*.safetensors"))}
 
@@ -143,7 +149,7 @@ def test_sizes_below_one_are_refused(words: dict[str, int], records: list[ImageR
 def test_broken_pictures_are_failures_and_nothing_else_changes(tmp_path: Path, records: list[ImageRecord]) -> None:
     whole, holed = FeatureStore(tmp_path / "whole"), FeatureStore(tmp_path / "holed")
     extract(records, whole)
-    records[4].path.write_bytes(records[4].path.read_bytes()[:60])
+    records[4] = overwrite(records[4], records[4].path.read_bytes()[:60])
     records[9].path.unlink()
     report = extract(records, holed)
     assert (report.n_computed, report.n_reused) == (18, 0)
@@ -157,8 +163,7 @@ def test_broken_pictures_are_failures_and_nothing_else_changes(tmp_path: Path, r
 
 
 def test_a_shard_of_broken_pictures_only_is_fine(records: list[ImageRecord], store: FeatureStore) -> None:
-    for record in records:
-        record.path.write_bytes(b"no picture")
+    records = [overwrite(record, b"no picture, " + str(i).encode()) for i, record in enumerate(records)]
     report = extract(records, store)
     assert (report.n_computed, len(report.failures)) == (0, 20)
 
@@ -166,10 +171,10 @@ def test_a_shard_of_broken_pictures_only_is_fine(records: list[ImageRecord], sto
 def test_broken_pictures_are_not_read_again_but_reported_again(
     records: list[ImageRecord], store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records[4].path.write_bytes(b"no picture")
+    records[4] = overwrite(records[4], b"no picture")
     first = extract(records, store)
     moved = [replace(record, path=record.path.with_name(f"moved-{record.path.name}")) for record in records]
-    monkeypatch.setattr("covey.extract._shard_tasks.read_image", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("covey.extract._shard_tasks.read_recorded", lambda *_, **__: pytest.fail("read again"))
     again = extract(moved, store)
     assert (again.n_computed, again.n_reused) == (0, 19)
     assert [(failure.code, failure.path) for failure in again.failures] == [(first.failures[0].code, moved[4].path)]
@@ -213,7 +218,7 @@ def test_thumbnails_do_not_change_the_features(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, size=(1200, 1600, 3)).astype(np.uint8)
     path = tmp_path / "large.jpg"
     Image.fromarray(pixels).save(path)
-    record = ImageRecord("a" * 64, path, 1600, 1200)
+    record = ImageRecord(hashlib.sha256(path.read_bytes()).hexdigest(), path, 1600, 1200)
     stores = FeatureStore(tmp_path / "without"), FeatureStore(tmp_path / "with")
     extract([record], stores[0])
     extract([record], stores[1], thumbnails=tmp_path / "thumbnails")
@@ -253,13 +258,14 @@ def test_a_full_disk_under_the_thumbnails_is_told(
 # --- Killed at any moment
 
 RUN = """
+import hashlib
 import sys
 from pathlib import Path
 from covey.extract import extract_features
 from covey.store import FeatureStore
 from covey.types import ImageRecord
 paths = sorted(Path(sys.argv[1]).iterdir())
-records = [ImageRecord(path.stem.rjust(8, "0"), path, 1, 1) for path in paths]
+records = [ImageRecord(hashlib.sha256(path.read_bytes()).hexdigest(), path, 1, 1) for path in paths]
 extract_features(records, sys.argv[2], FeatureStore(Path(sys.argv[3])), batch_size=8, shard_size=int(sys.argv[4]),
                  n_workers=2, progress=lambda *call: print(*call, flush=True))
 """

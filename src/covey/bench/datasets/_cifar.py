@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from covey.bench.datasets._dataset import Dataset, Split
 from covey.bench.datasets._folders import load_image_folder
-from covey.bench.datasets._records import Dataset, Split
 from covey.errors import DatasetError
 from covey.types import ByteArray, IntArray
 

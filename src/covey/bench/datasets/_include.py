@@ -8,7 +8,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from covey.bench.datasets._records import DatasetSpec
+from covey.bench.datasets._dataset import DatasetSpec
 from covey.errors import InvalidValueError
 from covey.registry import Registry
 

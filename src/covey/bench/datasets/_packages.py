@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from covey.bench.datasets._records import Dataset, Split, split_rows
+from covey.bench.datasets._dataset import Dataset, Split, split_rows
 from covey.errors import DatasetError
 
 CACHE_VARIABLE = "COVEY_BENCHMARK_CACHE"

@@ -1,8 +1,8 @@
-"""The labeled data sets; their rows are `DatasetSpec`s in `_specs.py`, which imports the loaders."""
+"""The labeled data sets; their rows are `DatasetSpec`s in `_dataset_specs.py`, which imports the loaders."""
 
 from covey.registry import Registry
 
-_SPECS = "covey.bench.datasets._specs"
+_SPECS = "covey.bench.datasets._dataset_specs"
 
 DATASETS = Registry(
     "data set",

@@ -1,12 +1,11 @@
-"""`covey bench`: run files of experiments, and report what came out; a command a file."""
+"""`covey bench`: run files of experiments, and report what came out."""
 
 from pathlib import Path
 
 import click
 
-from covey.cli._bench._list import list_kind
-from covey.cli._bench._report import report
 from covey.cli._bench._run import run
+from covey.cli._bench._show import list_kind, report
 
 
 @click.group(commands=[run, report, list_kind])
