@@ -126,7 +126,14 @@ class Plan:
     n_by_path: int
 
     def payload(self) -> dict[str, Any]:
-        """Return what the edit keeps besides its images, JSON-compatible."""
+        """Return what the edit keeps besides its images, JSON-compatible.
+
+        Returns
+        -------
+        payload : dict
+            ``partition``, ``ids`` and ``born_of`` (lists of pairs), ``heirs``, ``retired``, ``counts`` (number of rows
+            by kind), ``n_pinned`` and ``n_by_path``.
+        """
         counts: dict[str, int] = {}
         for row in self.rows:
             counts[row.kind] = counts.get(row.kind, 0) + 1
@@ -164,7 +171,20 @@ class _Work:
 
 
 def encode_place(cluster: IntArray, state: IntArray) -> IntArray:
-    """Return a cluster and a state of each image as one number: ``8 cluster + state``, shape (m,), dtype int64."""
+    """Encode a cluster and a state of each image as one number, ``8 cluster + state``.
+
+    Parameters
+    ----------
+    cluster : ndarray of shape (m,), integer dtype
+        Ids of clusters, -1 for none.
+    state : ndarray of shape (m,), integer dtype
+        States, indices into `STATUSES`.
+
+    Returns
+    -------
+    places : ndarray of shape (m,), dtype int64
+        The numbers.
+    """
     return (cluster.astype(np.int64) << PLACE_BITS) | state.astype(np.int64)
 
 

@@ -80,11 +80,28 @@ class Journal:
         ]
 
     def last_seq(self) -> int:
-        """Return the number of the last edit, 0 if there is none."""
+        """Return the number of the last edit.
+
+        Returns
+        -------
+        seq : int
+            0 if there is no edit.
+        """
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM edits").fetchone()[0])
 
     def find(self, uuid: str) -> int | None:
-        """Return the number of the edit with this uuid, None if there is none."""
+        """Return the number of the edit with a uuid.
+
+        Parameters
+        ----------
+        uuid : str
+            The uuid.
+
+        Returns
+        -------
+        seq : int or None
+            None if no edit has it.
+        """
         row = self._connection.execute("SELECT seq FROM edits WHERE uuid = ?", (uuid,)).fetchone()
         return None if row is None else int(row[0])
 
@@ -128,15 +145,30 @@ class Journal:
 
         Parameters
         ----------
-        op, payload, uuid, author, undoes, images, values
-            As in `covey.types.Edit`.
+        op : str
+            Name of the operation.
+        payload : mapping
+            Its parameters, JSON-compatible.
+        uuid : str
+            No other edit of the journal may have it.
+        author : str
+            ``person``, ``cli``, ``assign`` or ``adopt``.
+        undoes : int, optional
+            Number of the edit that an ``undo`` takes back.
         at : str, optional
-            When; now, if not given.
+            When: UTC, ISO 8601, to the second; now if not given.
+        images, values : ndarray of shape (m,), dtype int64, optional
+            As in `covey.types.Edit`; none if not given.
 
         Returns
         -------
         edit : Edit
             With its number.
+
+        Raises
+        ------
+        InvalidValueError
+            If the payload is not JSON-compatible.
         """
         at = utc_now() if at is None else at
         images = np.zeros(0, np.int64) if images is None else images
@@ -230,7 +262,7 @@ def read_edit_lines(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     InvalidValueError
-        If a line is no edit; the message has its number.
+        If a line is not an edit; the message has its number.
     ProjectError
         If the file cannot be read.
     """

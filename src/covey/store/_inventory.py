@@ -31,6 +31,16 @@ def natural_key(path: bytes) -> tuple[bytes, bytes]:
     """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
 
     Small and capital ASCII letters are the same; two paths that differ in nothing else are sorted by their bytes.
+
+    Parameters
+    ----------
+    path : bytes
+        A path, as the operating system has it.
+
+    Returns
+    -------
+    key : tuple of (bytes, bytes)
+        The form that is compared, and the path itself.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
     return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
