@@ -112,7 +112,7 @@ def singular_values(
     Parameters
     ----------
     Z : array-like of shape (n, d)
-        Features or a representation; rows are scaled to unit length and not centred.
+        Features or a representation; rows are scaled to unit length and not centered.
     labels : array-like of shape (n,), dtype int64
         Clusters; rows of noise (-1) count among all rows only.
     n_values : int, default=64
@@ -155,7 +155,7 @@ def singular_values(
 def structure_figures(
     Z: Any, labels: Any, *, max_rows: int = 80, n_values: int = 32, max_clusters: int = 12
 ) -> dict[str, Any]:
-    """Summarise both figures in plain data, small enough to be kept with a run.
+    """Summarize both figures in plain data, small enough to be kept with a run.
 
     Parameters
     ----------

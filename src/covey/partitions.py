@@ -28,7 +28,7 @@ MAX_REPRESENTATION_BYTES = 2**30
 
 
 def takes_pixels(estimator: Any) -> bool:
-    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
+    """Tell whether an estimator is fitted on images ``(n, h, w, 3)`` in place of features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The records that rooms hand to one another, and the protocols that plug-ins fulfil.
+"""The records that rooms hand to one another, and the protocols that plug-ins fulfill.
 
 Nothing here computes. Arrays are NumPy arrays: features are float32, labels int64, pixels uint8.
 """
@@ -139,7 +139,7 @@ class BackboneSpec:
     input_size : tuple of int
         Height and width in pixels that the network sees.
     crop_fraction : float
-        Share of the resized image's shorter side that the centre crop keeps, in (0, 1].
+        Share of the resized image's shorter side that the center crop keeps, in (0, 1].
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}
         Filter of the resize.
     mean, std : tuple of float
@@ -150,7 +150,7 @@ class BackboneSpec:
     sha256 : str
         Hash of the weights file; empty if the backbone has none, or if nobody here could take it.
     license : str
-        SPDX identifier of the weights, or the name of their own licence.
+        SPDX identifier of the weights, or the name of their own license.
     paper : str
         Source of the architecture.
     pretraining : str
@@ -160,10 +160,10 @@ class BackboneSpec:
     revision : str
         Commit or tag of the source; empty if it is not pinned, which means whatever the source calls its main version.
     pooling : str
-        How a picture becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
+        How an image becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
         ``"mean"``; empty where the method has no choice.
     is_squashed : bool
-        Whether the resize gives the picture the network's shape instead of cropping it to that.
+        Whether the resize gives the image the network's shape instead of cropping it to that.
     architecture : str
         What the library that runs it calls the network.
     classifier : str
@@ -219,7 +219,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeighborGraph:
-    """The nearest neighbours of every row.
+    """The nearest neighbors of every row.
 
     Attributes
     ----------
@@ -249,7 +249,7 @@ class Partition:
     probabilities : ndarray of shape (n, n_clusters), dtype float32, or None
         Membership probabilities; None where the method gives none.
     confidence : ndarray of shape (n,), dtype float32
-        In [0, 1], larger is surer. The largest probability, or the relative margin between the two nearest centres.
+        In [0, 1], larger is surer. The largest probability, or the relative margin between the two nearest centers.
     second_labels : ndarray of shape (n,), dtype int64
         The next best cluster; -1 if there is only one.
     fingerprint : str
@@ -301,11 +301,11 @@ class ClusterSummary:
     mean_confidence : float
         Mean of `Partition.confidence` over its images, in [0, 1].
     cohesion : float
-        Mean cosine between its images and its centre, in [-1, 1]; larger is tighter.
+        Mean cosine between its images and its center, in [-1, 1]; larger is tighter.
     nearest_label : int
-        The cluster whose centre is nearest: the one it is most easily confused with; -1 if there is only one.
+        The cluster whose center is nearest: the one it is most easily confused with; -1 if there is only one.
     representatives : tuple of str
-        Ids of real images near the centre, nearest first.
+        Ids of real images near the center, nearest first.
     borderline : tuple of str
         Ids of its least sure images, least sure first.
     """
@@ -377,7 +377,7 @@ class Backbone(Protocol):
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
 
     @property
     def fingerprint(self) -> str:
@@ -396,14 +396,14 @@ class TextEncoder(Protocol):
 
 
 class NeighborEngine(Protocol):
-    """A way to find nearest neighbours."""
+    """A way to find nearest neighbors."""
 
     def neighbors(self, X: FloatArray, n_neighbors: int, metric: str) -> NeighborGraph:
         """Return the graph for rows of `X`."""
 
 
 class Captioner(Protocol):
-    """A model that says in words what a picture shows."""
+    """A model that says in words what an image shows."""
 
     def caption(self, images: Sequence[ByteArray]) -> list[str]:
         """Return one caption for each image ``(h, w, 3)``."""

@@ -74,7 +74,7 @@ def read_weights(path: Path, spec: BackboneSpec) -> dict[str, FloatArray]:
     Raises
     ------
     ModelError
-        If the file is missing, is another one than the catalogue names, or holds no named tensors.
+        If the file is missing, is another one than the catalog names, or holds no named tensors.
     """
     try:
         data = path.read_bytes()

@@ -111,7 +111,7 @@ def run_export(
     Parameters
     ----------
     project : Project
-        Open, and not locked: an export that moves pictures locks it.
+        Open, and not locked: an export that moves images locks it.
     to : str
         A name in `covey.exports.EXPORTERS`.
     out : Path
@@ -235,7 +235,7 @@ def _is_same(known: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
 
 
 def _check_place(out: Path, source: ExportSource) -> None:
-    """Refuse a folder in the project or among the pictures, also by way of a link."""
+    """Refuse a folder in the project or among the images, also by way of a link."""
     real = Path(os.path.realpath(out))
     if out.exists() and not out.is_dir():
         raise ExportError(f"{str(out)!r} is a file; an export is a folder, choose another name.")

@@ -113,7 +113,7 @@ class ExportOptions:
     Attributes
     ----------
     mode : {"symlink", "copy", "hardlink", "move"}, default="symlink"
-        How pictures come into folders.
+        How images come into folders.
     level : {"clusters", "coarse", "both"}, default="both"
         Folders of clusters, of groups, or of clusters within groups.
     only : sequence of str

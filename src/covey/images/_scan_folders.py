@@ -130,7 +130,7 @@ def scan_images(
     Notes
     -----
     In folders, a file is an image if its suffix is one of `PICTURE_SUFFIXES`; a file that is named directly or in a
-    manifest always is. Its content decides how it is read. Pictures whose shorter side is below `MIN_SIDE_PX` pixels
+    manifest always is. Its content decides how it is read. Images whose shorter side is below `MIN_SIDE_PX` pixels
     are left out as ``ERROR_IMAGE_TOO_SMALL``. Only the header is looked at: damage further on shows when `read_image`
     decodes.
 

@@ -53,7 +53,7 @@ class Sample:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_components), dtype float32
-        Reduced rows, 3 or more of which at least 2 differ. They are centred and scaled to a mean squared length of 1.
+        Reduced rows, 3 or more of which at least 2 differ. They are centered and scaled to a mean squared length of 1.
     clusterer : ClusterMixin or None
         Cloned for each fit; takes ``n_clusters`` and, if it draws, ``random_state``. None is k-means of all
         subsamples at once.
@@ -65,7 +65,7 @@ class Sample:
     Attributes
     ----------
     X, clusterer, seed, n_repeats
-        As given, `X` centred and scaled.
+        As given, `X` centered and scaled.
     """
 
     def __init__(self, X: FloatArray, clusterer: Any, seed: int, n_repeats: int = N_REPEATS) -> None:
@@ -113,7 +113,7 @@ class Sample:
 
     @cached_property
     def eigenvalues(self) -> list[NDArray[np.float64]]:
-        """Eigenvalues, ascending, of the normalised Laplacian of the neighbours' graph of each subsample."""
+        """Eigenvalues, ascending, of the normalized Laplacian of the neighbors' graph of each subsample."""
         inside = self._subsamples(2)[:, self.paired_rows]
         return [_laplacian_eigenvalues(self.X[self.paired_rows[kept]]) for kept in inside]
 
@@ -205,9 +205,9 @@ def _nearest_means(X: FloatArray, labels: IntArray, others: FloatArray) -> IntAr
 
 
 def _laplacian_eigenvalues(X: FloatArray) -> NDArray[np.float64]:
-    """Return the eigenvalues of I - D^(-1/2) W D^(-1/2), W being 1 where one of two rows is a neighbour of the other.
+    """Return the eigenvalues of I - D^(-1/2) W D^(-1/2), W being 1 where one of two rows is a neighbor of the other.
 
-    There are log n neighbours, about as few as tie the rows of one cluster together [von Luxburg 2007, section 8].
+    There are log n neighbors, about as few as tie the rows of one cluster together [von Luxburg 2007, section 8].
     """
     n = len(X)
     graph = nearest_neighbors(X, n_neighbors=min(n - 1, max(2, math.ceil(math.log(n)))), metric="euclidean")

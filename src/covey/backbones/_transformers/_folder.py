@@ -41,7 +41,7 @@ def read_config(folder: Path, where: str) -> Any:
 
 
 def check_config(config: Any, spec: BackboneSpec, folder: Path) -> None:
-    """Refuse a folder that holds another model than the catalogue's row: the kind and all whole numbers must agree.
+    """Refuse a folder that holds another model than the catalog's row: the kind and all whole numbers must agree.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _n_features(config: Any) -> int:
 
 
 def _read_pictures(folder: Path) -> dict[str, Any]:
-    """Read what is done to pictures, as keywords of `BackboneSpec`."""
+    """Read what is done to images, as keywords of `BackboneSpec`."""
     path = folder / "preprocessor_config.json"
     told = read_json(path)
     try:
@@ -127,7 +127,7 @@ def _read_pictures(folder: Path) -> dict[str, Any]:
         shape, fraction, is_squashed = _geometry(size, crop, told.get("crop_pct"))
         interpolation = _FILTERS[told.get("resample", 2)]
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{str(path)!r} does not say how pictures are prepared: {error!r}.") from error
+        raise ModelError(f"{str(path)!r} does not say how images are prepared: {error!r}.") from error
     return {
         "input_size": shape,
         "crop_fraction": fraction,
@@ -156,7 +156,7 @@ def _geometry(
         shorter = size if isinstance(size, int) else min(size)
         return shape, min(shape) / shorter, not isinstance(size, int)
     if isinstance(size, int):
-        # ConvNeXt's: the side is divided by the share that is kept, except for large pictures.
+        # ConvNeXt's: the side is divided by the share that is kept, except for large images.
         is_small = crop_pct is not None and size < 384
         return (size, size), float(crop_pct or 1) if is_small else 1.0, not is_small
     return size, 1.0, True
@@ -177,7 +177,7 @@ def read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str,
     except FileNotFoundError as error:
         raise ModelError(
             f"{str(path.parent)!r} has no {path.name}, so it does not hold a model of transformers whole. Copy every "
-            "file of the model; `covey models import NAME FILE` takes weights alone, for a model of the catalogue."
+            "file of the model; `covey models import NAME FILE` takes weights alone, for a model of the catalog."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""From a configuration to a module of torch: normalized pixels in, one row a picture out."""
+"""From a configuration to a module of torch: normalized pixels in, one row per image out."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -37,9 +37,9 @@ class PooledModel(nn.Module):
 
     @torch.no_grad()
     def fix_input_size(self, size: tuple[int, int]) -> None:
-        """Interpolate position embeddings once, for pictures of this height and width alone.
+        """Interpolate position embeddings once, for images of this height and width alone.
 
-        DINOv2 does it for every picture anew. A compiled or exported graph need not, and ONNX has no such operator.
+        DINOv2 does it for every image anew. A compiled or exported graph need not, and ONNX has no such operator.
         """
         if self.model.config.model_type not in ("dinov2", "dinov2_with_registers"):
             return
@@ -125,7 +125,7 @@ def read_tower(
 
 
 def make_config(spec: BackboneSpec) -> Any:
-    """Make the library's configuration from a catalogue row."""
+    """Make the library's configuration from a catalog row."""
     architecture = find_architecture(spec.architecture, spec.name)
     with quiet():
         return getattr(_library(), architecture.config)(**spec.config)

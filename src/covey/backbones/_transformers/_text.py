@@ -64,7 +64,7 @@ class TextTower:
     def _explain(self, reason: str) -> str:
         return (
             f"The tokenizer of {self._spec.name} cannot be read from {str(self._folder)!r}: {reason}. Copy "
-            "tokenizer.json and tokenizer_config.json there too; without them pictures can be embedded, texts cannot."
+            "tokenizer.json and tokenizer_config.json there too; without them images can be embedded, texts cannot."
         )
 
     @cached_property
