@@ -241,7 +241,7 @@ def _create(temporary: Path) -> int:
 
 
 def _make_folder(folder: Path, *, is_durable: bool) -> None:
-    """Make a folder and what is missing above it; flush each entry to the disk if it shall be durable."""
+    """Make a folder and what is missing above it; flush each entry to the disk if it must be durable."""
     if not folder.is_dir():
         _make_folder(folder.parent, is_durable=is_durable)
         folder.mkdir(exist_ok=True)

@@ -186,7 +186,7 @@ def structure_figures(
 
 
 def _check(Z: Any, labels: Any) -> tuple[FloatArray, IntArray]:
-    """Return rows (n, d) and their labels (n,), of which one at least is no noise."""
+    """Return rows (n, d) and their labels (n,), of which at least one is not noise."""
     rows, known = check_features(Z, name="Z"), np.asarray(labels)
     if known.shape != (len(rows),):
         raise ValueError(f"labels have shape {known.shape}; there must be one for each of {len(rows)} rows.")

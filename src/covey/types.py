@@ -170,7 +170,7 @@ class BackboneSpec:
         Name of the layer of the weights that classifies ImageNet's 1,000 classes; empty if there is none.
     config : mapping of str to Any
         The network's sizes, as keywords of the library's configuration. They check weights and build the network
-        without any; they change no number.
+        without any; they do not change any number.
     """
 
     name: str
@@ -259,7 +259,7 @@ class Partition:
     params : mapping
         Its parameters, JSON-compatible.
     info : mapping
-        What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+        What else the run reports, e.g. diagnostics and how n_clusters was chosen. JSON-compatible.
     representation : ndarray of shape (n, d), dtype float32, or None
         What a trained head made of the features, for search; None where the method makes none.
     """
@@ -357,7 +357,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """Where a long training stands, so that another process can go on with it.
+    """The state of a long training, so that another process can go on with it.
 
     Attributes
     ----------

@@ -201,7 +201,7 @@ def _indexed_files(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{str(index)!r} is no index of weights: {error!r}") from error
+        raise ModelError(f"{str(index)!r} is not an index of weights: {error!r}") from error
     files = [index.parent / Path(name).name for name in names]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
@@ -243,7 +243,9 @@ def _check_safetensors(file: Path, n_bytes: int) -> None:
     except WrongLengthError as error:
         raise ModelError(f"{str(file)!r}: {error}: damaged or only half downloaded.") from error
     except DamagedFileError as error:
-        raise ModelError(f"{str(file)!r} ({n_bytes} bytes) is no safetensors file, or cut off: {error}.") from error
+        raise ModelError(
+            f"{str(file)!r} ({n_bytes} bytes) is not a safetensors file, or is cut off: {error}."
+        ) from error
 
 
 def hash_model(path: Path, loader: str = "") -> str:

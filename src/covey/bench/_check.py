@@ -19,7 +19,7 @@ _RESERVED: Final = ("n_clusters", "random_state")
 
 
 def join_where(where: str, what: str) -> str:
-    """Return the place of a mistake: file, table, and what stands there."""
+    """Return the place of a mistake: file, table, and what is there."""
     return f"{where} ({what})"
 
 

@@ -24,7 +24,7 @@ _FOLDER: Final = "experiments"
 
 
 class _Given(NamedTuple):
-    """One table of a file, with the file's defaults below it, and where it stands for messages."""
+    """One table of a file, with the file's defaults below it, and its place, for messages."""
 
     values: Mapping[str, Any]
     where: str
@@ -81,7 +81,7 @@ def read_experiments(path: Path) -> ExperimentFile:
     Raises
     ------
     InvalidValueError
-        With the place in the file, what stands there and what is allowed.
+        With the place in the file, what is there and what is allowed.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -187,7 +187,7 @@ def _build(given: _Given, point: Mapping[str, Any], group: str) -> Experiment:
 
 
 def _rows_keywords(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of `RowsSpec` that a table gives; one backbone may stand without its list."""
+    """Return the keywords of `RowsSpec` that a table gives; a single backbone need not be in a list."""
     keywords = {key: values[key] for key in _ROWS_KEYS if key in values}
     features = keywords.get("features", ())
     return {**keywords, "features": (features,) if isinstance(features, str) else tuple(features)}

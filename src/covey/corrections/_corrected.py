@@ -318,7 +318,7 @@ def _name(cluster: CuratedCluster, words: Mapping[str, ClusterName]) -> ClusterN
 def _without_features(
     number: int, members: IntArray, confidence: NDArray[np.float32], ids: Sequence[str]
 ) -> ClusterSummary:
-    """Describe a cluster whose images have no features: its surest images stand for it."""
+    """Describe a cluster whose images have no features: its most certain images represent it."""
     order = members[np.argsort(-confidence[members], kind="stable")]
     return ClusterSummary(
         label=number,

@@ -19,7 +19,7 @@ PLACE_BITS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class StrandedEdit:
-    """An edit that no longer makes sense where it stands in the journal, so the fold leaves it out.
+    """An edit that no longer makes sense at its place in the journal, so the fold leaves it out.
 
     Attributes
     ----------

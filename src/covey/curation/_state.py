@@ -22,7 +22,7 @@ later, set aside as not sure, or newer than the base run and in no cluster."""
 
 
 class EditError(InvalidValueError):
-    """An edit is refused, or no longer makes sense where it stands in the journal.
+    """An edit is refused, or no longer makes sense at its place in the journal.
 
     Parameters
     ----------

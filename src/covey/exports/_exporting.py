@@ -259,8 +259,8 @@ def _is_leftover(path: Path) -> bool:
 def _undo_older(out: Path) -> None:
     report = undo_export(out / MANIFEST)
     if report.left:
-        told = "; ".join(f"{name}: {reason}" for name, reason in report.left[:3])
-        raise ExportError(f"{len(report.left)} files of the older export in {str(out)!r} were left: {told}.")
+        listed = "; ".join(f"{name}: {reason}" for name, reason in report.left[:3])
+        raise ExportError(f"{len(report.left)} files of the older export in {str(out)!r} were left: {listed}.")
 
 
 def _check_space(out: Path, plan: ExportPlan) -> None:
@@ -355,9 +355,9 @@ def _perform(
             progress("export", number, len(operations))
     relocate_files(project, moved)
     shutil.rmtree(out / PARTS, ignore_errors=True)
-    told = {name: outcomes[name] for name in _COUNTS}
-    finish_manifest(out / MANIFEST, told)
-    return ExportReport(out, told, operations)
+    counts = {name: outcomes[name] for name in _COUNTS}
+    finish_manifest(out / MANIFEST, counts)
+    return ExportReport(out, counts, operations)
 
 
 _COUNTS = ("written", "linked", "moved", "renamed", "missing", "changed", "skipped")

@@ -52,7 +52,7 @@ class ExportedImage:
     id : str
         sha256 of its bytes.
     files : tuple of (str, str)
-        Absolute paths that hold it now, in natural order, bytes that are no UTF-8 as lone surrogates, each with the
+        Absolute paths that hold it now, in natural order, bytes that are not UTF-8 as lone surrogates, each with the
         sha256 of its own bytes; none if it is gone. A camera's raw file beside a JPEG is not among them.
     paths : tuple of str
         All its paths as tables show them.

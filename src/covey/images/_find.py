@@ -42,7 +42,7 @@ class Findings:
     n_by_content: int = 0
 
     def ordered_paths(self) -> list[Path]:
-        """Give the images in natural order; what has failed already is no more among them."""
+        """Give the images in natural order; those that have failed already are left out."""
         return sorted(self.paths - self.failures.keys(), key=natural_key)
 
     def root(self) -> Path:
@@ -235,7 +235,7 @@ def _absolute(path: Path) -> Path:
 def _manifest_lines(content: bytes) -> list[bytes]:
     """Split a manifest into paths: at zero bytes, as ``find -print0`` writes them, or else at line ends.
 
-    A line that is empty or begins with ``#`` is none. Names that are no UTF-8 are kept as the bytes they are.
+    A line that is empty or begins with ``#`` is none. Names that are not UTF-8 are kept as the bytes they are.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in content:

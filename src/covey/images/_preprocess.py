@@ -19,7 +19,7 @@ _DRAFT_MARGIN = 1.25
 
 
 def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
-    """Resize an image and crop its center as a backbone wants it.
+    """Resize an image and crop its center as a backbone needs it.
 
     Parameters
     ----------

@@ -417,14 +417,14 @@ def _is_readable(format_: Format) -> bool:
 
 
 def _load_plugin(format_: Format) -> Any:
-    """Import the reader. Not `Image.open`, whose own limit of pixels warns, and cannot be told the size to report."""
+    """Import the reader. Not `Image.open`, whose own limit of pixels warns without the size to report."""
     module, _, name = format_.plugin.partition(":")
     return getattr(import_module(module), name)
 
 
 def _describe_content(beginning: bytes) -> str:
     try:
-        text = getincrementaldecoder("utf-8")().decode(beginning)  # a character cut off at the end is no error
+        text = getincrementaldecoder("utf-8")().decode(beginning)  # a character cut off at the end is not an error
     except UnicodeDecodeError:
         text = "\0"
     if all(c.isprintable() or c.isspace() for c in text):

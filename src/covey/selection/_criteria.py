@@ -1,4 +1,4 @@
-"""What speaks for a number of clusters: five pieces of evidence, and a product of two of them.
+"""Criteria for a number of clusters: five pieces of evidence, and a product of two of them.
 
 A criterion is a function ``(sample, candidates) -> list of CandidateScore``, one a candidate. All judge the same
 partitions, which the `Sample` makes once.
@@ -107,7 +107,7 @@ def silhouette_stability(sample: Sample, candidates: Sequence[int]) -> list[Cand
     -----
     Separation that another sample does not show again is an accident, and a partition that is found again need not
     separate anything; so neither makes up for the other, which a product says and a sum does not. Both factors are
-    absolute (stability is corrected for chance), hence a candidate's score does not hang on which others are tried.
+    absolute (stability is corrected for chance), hence a candidate's score does not depend on which others are tried.
     A negative silhouette stays negative. Silhouette after [1]_; stability by subsampling after [2]_, with the adjusted
     Rand index in place of their correlation, which has no correction for chance.
 

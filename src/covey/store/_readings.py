@@ -1,4 +1,4 @@
-"""What reading the images told: notes on them, and which have equal pixels; over the columns of migration 5."""
+"""What reading the images found: notes on them, and which have equal pixels; over the columns of migration 5."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ class ImageReadings:
         self._subject = subject
 
     def record(self, notes: Iterable[ImageNote], pixels: Mapping[str, str]) -> None:
-        """Keep what reading images told: all of it or nothing.
+        """Keep what reading images found: all of it or nothing.
 
         Parameters
         ----------

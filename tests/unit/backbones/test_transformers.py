@@ -295,8 +295,8 @@ def spoil(folder: Path, how: str) -> None:
     ("how", "message"),
     [
         ("half", r"has \d+ bytes of \d+: damaged or only half downloaded"),
-        ("header", "is no safetensors file, or cut off"),
-        ("text", "is no safetensors file, or cut off"),
+        ("header", "is not a safetensors file, or is cut off"),
+        ("text", "is not a safetensors file, or is cut off"),
         ("pointer", "git lfs pull"),
         ("empty", r"has no model\.safetensors"),
         ("depth", r"16 tensors are missing and 0 have another shape"),

@@ -87,7 +87,7 @@ def load_efficientnet_lite(
 ) -> EfficientNetLite:
     """Read the weights, fold them and build the network for the runtime; see `load_backbone`."""
     if spec.name not in MULTIPLIERS:
-        raise InvalidValueError(f"{spec.name!r} is no EfficientNet-Lite; there are {', '.join(MULTIPLIERS)}.")
+        raise InvalidValueError(f"{spec.name!r} is not an EfficientNet-Lite; there are {', '.join(MULTIPLIERS)}.")
     chosen = resolve_runtime(spec, device=device, precision=precision, runtime=runtime)
     convs = architecture(*MULTIPLIERS[spec.name])
     state = read_weights(weights or find_weights(spec), spec)

@@ -65,7 +65,7 @@ class ConvLayer:
     Attributes
     ----------
     spec : ConvSpec
-        Where it stands.
+        Its place in the network.
     weight : ndarray of shape (n_out, n_in / groups, kernel, kernel), dtype float32
         Filters.
     bias : ndarray of shape (n_out,), dtype float32

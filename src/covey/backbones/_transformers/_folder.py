@@ -34,7 +34,7 @@ def read_config(folder: Path, where: str) -> Any:
 
     kind = read_json(folder / "config.json").get("model_type", "none")
     if kind not in ARCHITECTURES and kind in _TOWERS:
-        raise ModelError(f"{where} holds an image tower alone; covey wants the whole {_TOWERS[kind]} model.")
+        raise ModelError(f"{where} holds an image tower alone; covey needs the whole {_TOWERS[kind]} model.")
     find_architecture(kind, where)
     with quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -119,13 +119,13 @@ def _n_features(config: Any) -> int:
 def _read_pictures(folder: Path) -> dict[str, Any]:
     """Read what is done to images, as keywords of `BackboneSpec`."""
     path = folder / "preprocessor_config.json"
-    told = read_json(path)
+    recorded = read_json(path)
     try:
-        size = _size(told.get("size", 224))
-        crop = _size(told["crop_size"]) if told.get("do_center_crop") and "crop_size" in told else None
-        mean, std = ([_BRIGHTEST * float(x) for x in told[key]] for key in ("image_mean", "image_std"))
-        shape, fraction, is_squashed = _geometry(size, crop, told.get("crop_pct"))
-        interpolation = _FILTERS[told.get("resample", 2)]
+        size = _size(recorded.get("size", 224))
+        crop = _size(recorded["crop_size"]) if recorded.get("do_center_crop") and "crop_size" in recorded else None
+        mean, std = ([_BRIGHTEST * float(x) for x in recorded[key]] for key in ("image_mean", "image_std"))
+        shape, fraction, is_squashed = _geometry(size, crop, recorded.get("crop_pct"))
+        interpolation = _FILTERS[recorded.get("resample", 2)]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{str(path)!r} does not say how images are prepared: {error!r}.") from error
     return {
@@ -138,13 +138,13 @@ def _read_pictures(folder: Path) -> dict[str, Any]:
     }
 
 
-def _size(told: Any) -> tuple[int, int] | int:
+def _size(recorded: Any) -> tuple[int, int] | int:
     """Read a size: height and width, or one number for the shorter side."""
-    if isinstance(told, int):
-        return told
-    if "shortest_edge" in told:
-        return int(told["shortest_edge"])
-    return int(told["height"]), int(told["width"])
+    if isinstance(recorded, int):
+        return recorded
+    if "shortest_edge" in recorded:
+        return int(recorded["shortest_edge"])
+    return int(recorded["height"]), int(recorded["width"])
 
 
 def _geometry(
@@ -168,7 +168,7 @@ def read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str,
     Raises
     ------
     ModelError
-        If it is not there (unless `missing` says what then), or is no such file.
+        If it is not there (unless `missing` says what then), or is not such a file.
     """
     if missing is not None and not path.is_file():
         return missing

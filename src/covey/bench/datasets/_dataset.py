@@ -17,7 +17,7 @@ class Split:
     Attributes
     ----------
     name : str
-        Names the rows among all data sets, ``"cifar10-test"``; files that are computed from them bear it.
+        Names the rows among all data sets, ``"cifar10-test"``; files that are computed from them have it in their names.
     y : ndarray of shape (n,), dtype int64
         Classes in [0, n_classes). For scores alone.
     paths : tuple of Path or None
