@@ -277,7 +277,21 @@ class Partition:
 
 
 class ClusterName(NamedTuple):
-    """The words for one cluster; scores lie in [0, 1], those of the runners-up are as many as these, or none."""
+    """The words for one cluster.
+
+    Attributes
+    ----------
+    label : int
+        The cluster.
+    name : str
+        Its words.
+    score : float
+        How well they fit, in [0, 1]; larger is better.
+    runners_up : tuple of str
+        The words that came next, best first.
+    runner_up_scores : tuple of float
+        Their scores in [0, 1], as many as `runners_up`, or none.
+    """
 
     label: int
     name: str
@@ -384,7 +398,18 @@ class Backbone(Protocol):
         """Hash over the specification, the precision and the runtime: equal fingerprints, comparable features."""
 
     def encode_images(self, pixels: ByteArray) -> FloatArray:
-        """Turn uint8 pixels ``(b, h, w, 3)`` of the specification's input size into features ``(b, d)``."""
+        """Turn pixels into features.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (b, h, w, 3), dtype uint8
+            RGB images of the specification's input size.
+
+        Returns
+        -------
+        features : ndarray of shape (b, d), dtype float32
+            One row per image.
+        """
 
 
 @runtime_checkable
@@ -392,18 +417,55 @@ class TextEncoder(Protocol):
     """The text tower of a backbone whose feature space holds both."""
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Turn n texts into features ``(n, d)``."""
+        """Turn texts into features.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The n texts.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d), dtype float32
+            One row per text, in the space of the images' features.
+        """
 
 
 class NeighborEngine(Protocol):
     """A way to find nearest neighbors."""
 
     def neighbors(self, X: FloatArray, n_neighbors: int, metric: str) -> NeighborGraph:
-        """Return the graph for rows of `X`."""
+        """Find the nearest neighbors of each row among all other rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d), dtype float32
+            Rows.
+        n_neighbors : int
+            Neighbors of each row.
+        metric : str
+            ``"cosine"`` or ``"euclidean"``.
+
+        Returns
+        -------
+        graph : NeighborGraph
+            For the rows of `X`, in their order.
+        """
 
 
 class Captioner(Protocol):
     """A model that says in words what an image shows."""
 
     def caption(self, images: Sequence[ByteArray]) -> list[str]:
-        """Return one caption for each image ``(h, w, 3)``."""
+        """Describe images in words.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of shape (h, w, 3), dtype uint8
+            RGB images, of any sizes.
+
+        Returns
+        -------
+        captions : list of str
+            One for each image.
+        """

@@ -28,6 +28,11 @@ def models_folder() -> Path:
     """Return the folder of models that were downloaded or taken in.
 
     ``$COVEY_MODELS`` if it is set, else ``covey/models`` in the user's folder for data.
+
+    Returns
+    -------
+    folder : Path
+        It need not exist yet.
     """
     own = os.environ.get("COVEY_MODELS")
     if own:
@@ -82,6 +87,11 @@ class ModelStatus:
 
     def require(self) -> Path:
         """Return the path.
+
+        Returns
+        -------
+        path : Path
+            Where the weights are.
 
         Raises
         ------

@@ -31,7 +31,13 @@ class _Given(NamedTuple):
 
 
 def packaged_experiments() -> dict[str, Path]:
-    """Return the experiment files that come with covey, by name."""
+    """Return the experiment files that come with covey, by name.
+
+    Returns
+    -------
+    files : dict of str to Path
+        Sorted by name.
+    """
     folder = Path(str(resources.files("covey.bench"))) / _FOLDER
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 

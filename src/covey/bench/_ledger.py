@@ -64,7 +64,20 @@ class Ledger:
             file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write one line and wait until it is on the disk."""
+        """Write one line and wait until it is on the disk.
+
+        Parameters
+        ----------
+        line : mapping
+            The result of one seed, JSON-compatible, without NaN and infinity.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses.
+        ValueError
+            If it holds NaN or infinity.
+        """
         text = json.dumps(line, sort_keys=True, allow_nan=False) + "\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:

@@ -82,6 +82,16 @@ class Sample:
         """Cluster overlapping subsamples; every candidate sees the same ones, but for a few rows if it is very large.
 
         Each leaves a row out at least, and holds a row more than clusters if there are so many.
+
+        Parameters
+        ----------
+        n_clusters : int
+            The candidate number of clusters.
+
+        Returns
+        -------
+        partitions : Partitions
+            Computed once for each candidate.
         """
         if n_clusters not in self._partitions:
             inside = self._subsamples(n_clusters)
@@ -90,7 +100,22 @@ class Sample:
         return self._partitions[n_clusters]
 
     def recall(self, name: str, n_clusters: int, compute: Callable[[int], Any]) -> Any:
-        """Return what was computed under a name for a candidate before, or compute and keep it."""
+        """Return what was computed under a name for a candidate before, or compute and keep it.
+
+        Parameters
+        ----------
+        name : str
+            Of what is computed.
+        n_clusters : int
+            The candidate number of clusters.
+        compute : callable
+            Takes `n_clusters`; called only the first time.
+
+        Returns
+        -------
+        value : object
+            What `compute` returned.
+        """
         key = (name, n_clusters)
         if key not in self._scores:
             self._scores[key] = compute(n_clusters)

@@ -172,7 +172,17 @@ class ProjectSummary:
 
 
 class TablePaths(NamedTuple):
-    """Where the tables of a partition were written."""
+    """Where the tables of a partition were written.
+
+    Attributes
+    ----------
+    assignments : Path
+        ``assignments.csv``: the cluster of each path.
+    clusters : Path
+        ``clusters.json``: the run and its clusters.
+    skipped : Path
+        ``skipped.csv``: a row for each path that was left out.
+    """
 
     assignments: Path
     clusters: Path
