@@ -1,6 +1,6 @@
 """Files: written whole or not at all, read by their header, locked by one process at a time.
 
-It knows no image and no table and lies below every room that writes. May import NumPy, `filelock` and `covey.errors`.
+It knows no image and no table and is below every package that writes. May import NumPy, `filelock` and `covey.errors`.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The records that rooms hand to one another, and the protocols that plug-ins fulfill.
+"""The records that packages pass to one another, and the protocols that plug-ins fulfill.
 
 Nothing here computes. Arrays are NumPy arrays: features are float32, labels int64, pixels uint8.
 """

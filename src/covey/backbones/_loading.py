@@ -200,7 +200,7 @@ def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Pa
 
 
 def _is_path(name: str) -> bool:
-    """Tell a path from a name: it has a separator, or is a folder here that no backbone is called like."""
+    """Tell a path from a name: it has a separator, or is an existing folder that is not a backbone's name."""
     if any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~"):
         return True
     return name not in BACKBONES and Path(name).is_dir()

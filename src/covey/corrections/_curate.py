@@ -1,4 +1,4 @@
-"""The corrected result of a project, open to edits: `open_curation` is the door.
+"""The corrected result of a project, open to edits: start with `open_curation`.
 
 The journal is the truth, and `covey.curation` says what it amounts to. Here names and paths become ids and keys, and
 what needs features is looked up; `_editor.py` appends to the journal.
@@ -44,8 +44,8 @@ class ProjectCuration(Editor):
     """The corrected result of a project; get one from `open_curation`.
 
     Clusters are named by their id or their name, images by their path, as in ``assignments.csv`` or on disk, or by
-    their id. Each edit is one transaction, is kept for ever, and can be undone. All methods that edit take ``uuid``: an
-    edit that is sent twice with the same one is stored once. They raise `EditError` if the edit is refused, and
+    their id. Each edit is one transaction, is kept permanently, and can be undone. All methods that edit take ``uuid``:
+    an edit that is sent twice with the same one is stored once. They raise `EditError` if the edit is refused, and
     `ProjectError` if the journal cannot be written or holds an edit of a newer covey.
 
     Parameters

@@ -17,7 +17,7 @@ from covey.types import NOISE, IntArray
 
 RUN, PERSON, CONFIRMED, ASSIGNED, ASIDE, NEW = range(6)
 STATUSES: Final = ("run", "hand", "confirmed", "assigned", "aside", "new")
-"""What the states are called in tables: where a run put an image, moved by hand, said by a hand to be right, assigned
+"""What the states are called in tables: where a run put an image, moved by a person, confirmed by a person, assigned
 later, set aside as not sure, or newer than the base run and in no cluster."""
 
 
@@ -93,7 +93,7 @@ class CuratedCluster:
     born_of : int or None
         The cluster that it was split from.
     facts : frozenset of str
-        What a hand did and a newer run has to respect: ``named``, ``merged``, ``split``, ``reviewed``, ``hidden``.
+        What a person did and a newer run has to respect: ``named``, ``merged``, ``split``, ``reviewed``, ``hidden``.
     """
 
     id: int
@@ -134,7 +134,7 @@ class Curation:
     base_cluster : ndarray of shape (n,), dtype int32
         Id of the cluster in which the base run put it, -1 for none.
     rejects : ndarray of shape (m, 2), dtype int64
-        Pairs of image and cluster that a hand said do not belong together, sorted.
+        Pairs of image and cluster that a person said do not belong together, sorted.
     clusters : mapping of int to CuratedCluster
         By id, retired ones too.
     groups : mapping of int to str
@@ -159,7 +159,7 @@ class Curation:
 
     @property
     def is_pinned(self) -> NDArray[np.bool_]:
-        """Return for each image whether a hand placed it, shape (n,)."""
+        """Return for each image whether a person placed it, shape (n,)."""
         return np.isin(self.state, (PERSON, CONFIRMED, ASIDE))
 
     @property

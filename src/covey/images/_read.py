@@ -81,7 +81,7 @@ def read_image(path: Path, *, min_size: tuple[int, int] | None = None) -> Image.
     Raises
     ------
     ImageReadError
-        With the code ``ERROR_CORRUPT_IMAGE`` (also if the file ends early: half a image is none),
+        With the code ``ERROR_CORRUPT_IMAGE`` (also if the file ends early: half an image is not one),
         ``ERROR_ZERO_SIZE_FILE``, ``ERROR_UNSUPPORTED`` or ``ERROR_TOO_LARGE`` (more than `MAX_PIXELS` to decode, found
         out before anything is), or one of `TRANSIENT_CODES`.
     ValueError
@@ -187,7 +187,7 @@ def decode_file(file: BinaryIO, suffix: str, min_size: tuple[int, int] | None = 
 
 
 def read_size(file: BinaryIO, suffix: str) -> tuple[int, int]:
-    """Read a image's width and height in pixels, after the EXIF turn, from its header.
+    """Read an image's width and height in pixels, after the EXIF turn, from its header.
 
     Parameters
     ----------
@@ -433,7 +433,7 @@ def _describe_content(beginning: bytes) -> str:
 
 
 def _find_orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; broken metadata do not spoil a image.
+    """Read the EXIF orientation, 1 to 8; broken metadata do not spoil an image.
 
     Not the plugin's own `getexif`: for PNG it would decode the whole image to look for metadata behind it.
     """

