@@ -67,9 +67,12 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
-def kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, n_init: int = 1) -> IntArray:
+def kmeans_labels(
+    X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, spherical: bool = False
+) -> IntArray:
     """Return the labels (n,) of a short k-means, for heads to start from."""
-    kmeans = KMeans(n_clusters, n_init=n_init, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
+    form = {"spherical": spherical, "n_init": 1, "max_iter": _START_ITERATIONS}
+    kmeans = KMeans(n_clusters, **form, device=str(device), random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of empty clusters: reported after the training
         labels: IntArray = kmeans.fit(X).labels_
