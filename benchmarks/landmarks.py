@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from covey.cluster._spectral import Spectrum
+from covey.cluster._landmarks import Spectrum
 from covey.metrics import adjusted_rand_score
 
 TABLE = Path(__file__).with_suffix(".csv")

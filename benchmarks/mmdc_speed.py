@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from covey._torch import make_generator
 from covey.cluster import MMDC
-from covey.cluster._mmdc._pictures import Views
-from covey.cluster._mmdc._targets import Targets
-from covey.nn import PictureNet
+from covey.cluster._mmdc._alternation import Targets
+from covey.cluster._mmdc._images import Views
+from covey.nn import TwoHeadedConvNet
 from covey.objectives import target_loss
-from covey.objectives.assignment import _repeat_columns, _transport
+from covey.objectives.mmdc import _repeat_columns, _transport
 
 HERE = Path(__file__).parent
 BATCH = 128
@@ -44,9 +44,9 @@ def time_pass(pictures: np.ndarray, trunk: str, width: int, precision: str) -> d
 
         return call
 
-    originals = Targets.assign, Views.augmented, Views.turned, Views.anchor
+    originals = Targets.assign, Views.augmented, Views.rotated, Views.anchor
     Targets.assign = timed("assign", originals[0])
-    Views.augmented, Views.turned, Views.anchor = (timed("augment", function) for function in originals[1:])
+    Views.augmented, Views.rotated, Views.anchor = (timed("augment", function) for function in originals[1:])
     marks = []
     try:
         mmdc = MMDC.from_preset("paper-cifar10", trunk=trunk, width=width, precision=precision, random_state=0)
@@ -59,10 +59,10 @@ def time_pass(pictures: np.ndarray, trunk: str, width: int, precision: str) -> d
         mmdc.set_params(n_epochs=2, decay_at=1.0)
         fit_without_answer(mmdc, pictures, mark)
     finally:
-        Targets.assign, Views.augmented, Views.turned, Views.anchor = originals
+        Targets.assign, Views.augmented, Views.rotated, Views.anchor = originals
     (start, before), (end, after) = marks  # the second pass: the first one also warms up
     found = {"pass": end - start} | {kind: after[kind] - before[kind] for kind in spent}
-    network = PictureNet(
+    network = TwoHeadedConvNet(
         trunk,
         3,
         32,
@@ -88,7 +88,7 @@ def fit_without_answer(mmdc: MMDC, pictures: np.ndarray, progress) -> None:
         mmdc.fit(pictures, progress=progress)
 
 
-def bare(network: PictureNet, x: torch.Tensor) -> None:
+def bare(network: TwoHeadedConvNet, x: torch.Tensor) -> None:
     """Do what the network does for one batch of pictures in a pass."""
     network.train()
     F.cross_entropy(network.rotation_logits(x), torch.zeros(len(x), dtype=torch.int64)).backward()

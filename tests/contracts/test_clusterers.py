@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 
 # Clusterers that need an extra, and its module.
-EXTRAS = {"umap-kmeans": "umap"}
+EXTRAS = {spec.name: spec.extra for spec in CLUSTERERS.specs() if spec.extra}
 # Its compiler alone takes longer than all other clusterers' checks.
 SLOW = {"umap-kmeans"}
 INSTALLED = [name for name in CLUSTERERS if name not in EXTRAS or find_spec(EXTRAS[name])]
@@ -74,7 +75,7 @@ def reseeded(estimator: Any, random_state: Any) -> Any:
 
 # scikit-learn's checks and these fit matrices of features; what is fitted on pictures (n, h, w, 3) has a contract of
 # its own in test_pixel_clusterers.py.
-ON_FEATURES = [name for name in CLUSTERERS if not get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
+ON_FEATURES = [spec.name for spec in CLUSTERERS.specs() if spec.rows == "features"]
 
 
 def estimators(**changes: Any) -> Iterator[Any]:
@@ -289,5 +290,16 @@ def test_its_diagnostics_are_plain_data(estimator: Any, blobs: tuple[np.ndarray,
 @pytest.mark.parametrize("name", sorted(CLUSTERERS))
 def test_what_draws_takes_a_seed_and_what_has_no_number_says_so(name: str) -> None:
     known = CLUSTERERS[name]().get_params()
-    assert ("n_clusters" in known) != (name == "hdbscan")
-    assert ("random_state" in known) != (name in {"hdbscan", "agglomerative"})
+    assert ("n_clusters" in known) != CLUSTERERS.spec(name).finds_number
+    assert ("random_state" in known) == CLUSTERERS.spec(name).is_seeded
+
+
+@pytest.mark.parametrize("name", sorted(CLUSTERERS))
+def test_its_row_says_what_is_true(name: str) -> None:
+    spec, kind = CLUSTERERS.spec(name), CLUSTERERS[name]
+    assert spec.title
+    assert set(spec.takes) == set(signature(kind.fit).parameters) - {"self", "X", "y"}
+    assert (spec.rows == "images") == get_tags(kind()).input_tags.three_d_array
+    assert set(spec.params) <= set(kind().get_params())
+    # `transform` of a method with centers measures distances to them, as in scikit-learn; one on images has features.
+    assert spec.represents == (hasattr(kind, "transform") and name not in {"kmeans", "mmdc"})

@@ -13,7 +13,6 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import get_tags
 
 from covey.cluster import CLUSTERERS
 from covey.metrics import clustering_accuracy
@@ -22,10 +21,10 @@ from covey.metrics import clustering_accuracy
 SHORT: dict[str, dict[str, Any]] = {
     "mmdc": {
         "width": 4, "input_size": 16, "crops": (0.875,), "n_epochs": 20, "batch_size": 10, "learning_rate": 0.01,
-        "rotation": False, "jitter": (0.2, 0.2, 0.0, 0.0), "grey": 0.0, "flip": False,
+        "rotation": False, "jitter": (0.2, 0.2, 0.0, 0.0), "grayscale": 0.0, "flip": False,
     },
 }  # fmt: skip
-ON_PIXELS = [name for name in CLUSTERERS if get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
+ON_PIXELS = [spec.name for spec in CLUSTERERS.specs() if spec.rows == "images"]
 
 
 def make(name: str, **changes: Any) -> Any:
@@ -109,11 +108,11 @@ def test_before_fit(estimator: Any, pictures: Any) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (lambda X: X.reshape(100, -1), r"shape \(100, 768\); pictures must be \(n, h, w, 3\)"),
-        (lambda X: X[..., :2], r"pictures must be \(n, h, w, 3\)"),
+        (lambda X: X.reshape(100, -1), r"shape \(100, 768\); images must be \(n, h, w, 3\)"),
+        (lambda X: X[..., :2], r"images must be \(n, h, w, 3\)"),
         (lambda X: [X[0], X[1, :8]], r"2 shapes \(\(8, 16, 3\), \(16, 16, 3\)\); scale or crop all to one size"),
-        (lambda X: [X[0], X[1, ..., 0]], r"1 pictures in grey \(h, w\) and 1 others; bring all to"),
-        (lambda X: X[0], r"pictures of 16 x 3 pixels; .*One picture in colour alone is X\[None\]"),
+        (lambda X: [X[0], X[1, ..., 0]], r"1 images in grayscale \(h, w\) and 1 others; bring all to"),
+        (lambda X: X[0], r"images of 16 x 3 pixels; .*One image in color alone is X\[None\]"),
         (lambda X: X[:1], r"n_samples=1\); at least 2 are needed"),
         (lambda X: X[:0], r"n_samples=0"),
         (lambda X: X - 300.0, r"pixels from -300.0 to .*; they must be finite and lie in \[0, 255\]"),

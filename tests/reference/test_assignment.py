@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from covey.objectives import assign_one_to_one, assign_to_capacities
-from covey.objectives.assignment import _transport
+from covey.objectives.mmdc import _transport
 
 
 def draw_costs(n_rows: int, n_targets: int, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from covey.errors import ConvergenceError
-from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
+from covey.objectives.cpp import doubly_stochastic, similarity_scores, sinkhorn_potentials
 
 N, D, GAMMA = 12, 4, 0.175
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from covey._arrays import check_features
-from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey._torch import matmul_dtype, resolve_device, to_tensor
 from covey.cluster._base import NeighborClusterer, check_n_clusters, predict_features
 from covey.cluster._heads import RowScaling, StackClusterer
 from covey.cluster._parameters import check_integer, checked, choice, free, integer, parameters, real
@@ -26,7 +26,7 @@ from covey.cluster._training import (
     TrainingLength,
     adamw,
     iter_batches,
-    kmeans_labels,
+    kmeans_starts,
     make_generators,
     partner_table,
     train,
@@ -351,9 +351,7 @@ def unit_rows(X: Tensor) -> Tensor:
 def start_labels(X: Tensor, n_clusters: int, n_heads: int, generator: torch.Generator) -> Tensor:
     """Return the labels (n_heads, n) of as many short spherical k-means on scaled rows (n, d)."""
     seeds = torch.randint(2**31, (n_heads,), generator=generator, device=generator.device).tolist()
-    rows = to_numpy(X)
-    labels = [kmeans_labels(rows, n_clusters, seed, X.device, spherical=True) for seed in seeds]
-    return to_tensor(np.stack(labels), X.device)
+    return kmeans_starts(X, n_clusters, seeds, spherical=True)
 
 
 class PairSource:

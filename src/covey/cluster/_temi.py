@@ -29,7 +29,7 @@ from covey.cluster._training import (
     TrainingLength,
     adamw,
     iter_batches,
-    kmeans_labels,
+    kmeans_starts,
     make_generators,
     partner_table,
     stalls,
@@ -527,11 +527,10 @@ def start_from_kmeans(students: list[StackedHeads], X: Tensor, n_clusters: int, 
     n_rows = min(len(X), max(_START_ROWS, 50 * n_clusters))
     rows = torch.randperm(len(X), generator=generator)[:n_rows].to(X.device)
     sample = X[rows].float()
-    n_heads = sum(student.n_heads for student in students)
-    seeds = iter(torch.randint(2**31, (n_heads,), generator=generator).tolist())
-    for student in students:
-        labels = [kmeans_labels(to_numpy(sample), n_clusters, next(seeds), X.device) for _ in range(student.n_heads)]
-        student.start_from(sample, to_tensor(np.stack(labels), X.device))
+    n_heads = [student.n_heads for student in students]
+    labels = kmeans_starts(sample, n_clusters, torch.randint(2**31, (sum(n_heads),), generator=generator).tolist())
+    for student, part in zip(students, torch.split(labels, n_heads), strict=True):
+        student.start_from(sample, part)  # labels (h, rows) of the chunk's heads
 
 
 def pick_head(chunks: list[StackedHeads], head: int) -> StackedHeads:

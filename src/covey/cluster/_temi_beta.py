@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster._parameters import check_real
-from covey.objectives import conditional_entropy, marginal_entropy
+from covey.metrics import entropy
 from covey.types import NeighborGraph, Progress
 
 if TYPE_CHECKING:
@@ -125,5 +124,5 @@ def first_constantly_low(values: NDArray[np.float64], margin: float) -> int:
 
 def _entropies(probabilities: NDArray[np.float32]) -> tuple[float, float]:
     """Return H(q(c)) and E[H(q(c|x))] in nats, for predictions (n, n_clusters)."""
-    log_p = torch.from_numpy(probabilities).double().log()
-    return float(marginal_entropy(log_p)), float(conditional_entropy(log_p))
+    p = probabilities.astype(np.float64)
+    return float(entropy(p.mean(axis=0))), float(entropy(p).mean())

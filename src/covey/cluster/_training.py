@@ -2,20 +2,21 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
-from covey.cluster._kmeans import KMeans
+from covey.cluster._kmeans import kmeans, restart_seeds
 from covey.errors import ConvergenceError
+from covey.metrics import cluster_size_kl, entropy
 from covey.neighbors import nearest_neighbors
-from covey.objectives import entropy
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -67,16 +68,14 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
-def kmeans_labels(
-    X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, spherical: bool = False
-) -> IntArray:
-    """Return the labels (n,) of a short k-means, for heads to start from."""
-    form = {"spherical": spherical, "n_init": 1, "max_iter": _START_ITERATIONS}
-    kmeans = KMeans(n_clusters, **form, device=str(device), random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of empty clusters: reported after the training
-        labels: IntArray = kmeans.fit(X).labels_
-    return labels
+def kmeans_starts(X: Tensor, n_clusters: int, seeds: Sequence[int], *, spherical: bool = False) -> Tensor:
+    """Run a short k-means on rows (n, d) for each seed; return the labels (n_seeds, n) that heads start from."""
+    rows = X.to(resolve_float64_device(str(X.device)))
+    if spherical:
+        rows = normalize(rows, dim=1)
+    drawn = [restart_seeds(seed, 1)[0] for seed in seeds]
+    solutions = kmeans(rows, n_clusters, drawn, spherical=spherical, max_iter=_START_ITERATIONS)
+    return torch.stack([solution.labels for solution in solutions]).to(X.device)
 
 
 def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
@@ -175,17 +174,16 @@ def collect_predictions(
         n_clusters = p.shape[1]
         labels.append(p.argmax(axis=1))
         highest.append(p.max(axis=1))
-        entropies.append(entropy(torch.from_numpy(p).log()).sum(dtype=torch.float64))
+        entropies.append(entropy(p))
         if n_rows * n_clusters <= _MOST_PROBABILITIES:
             kept.append(p)
     all_labels, all_highest = np.concatenate(labels), np.concatenate(highest)
-    shares = np.bincount(all_labels, minlength=n_clusters) / n_rows  # (n_clusters,)
     diagnostics = {
         "mean_max_probability": float(all_highest.mean(dtype=np.float64)),
         "median_max_probability": float(np.median(all_highest)),
-        "conditional_entropy": float(torch.stack(entropies).sum()) / n_rows,
-        "kl_to_uniform": math.log(n_clusters) - float(entropy(torch.from_numpy(shares).log())),
-        "n_empty_clusters": int((shares == 0).sum()),
+        "conditional_entropy": float(np.concatenate(entropies).mean()),
+        "kl_to_uniform": cluster_size_kl(all_labels, n_clusters=n_clusters),
+        "n_empty_clusters": n_clusters - len(np.unique(all_labels)),
     }
     return all_labels, np.concatenate(kept) if kept else None, diagnostics
 

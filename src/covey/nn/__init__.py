@@ -3,9 +3,9 @@
 Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
-from covey.nn.augment import center_crop, flip_and_shift, jitter_colors, quarter_turns, random_crop, to_grey
+from covey.nn.augment import center_crop, flip_and_shift, jitter_colors, quarter_turns, random_crop, to_grayscale
 from covey.nn.code_heads import CodeHeads
-from covey.nn.convnets import PictureNet, ResNet18, SmallVGG, SobelFilter, Trunk
+from covey.nn.convnets import ResNet18, SmallVGG, SobelFilter, Trunk, TwoHeadedConvNet
 from covey.nn.heads import StackedHeads, update_average
 from covey.nn.linear import LinearHeads
 from covey.nn.mlp import Activation, ClusterMLP, ClusterMLPHeads, Norm
@@ -27,8 +27,8 @@ __all__ = [
     "center_crop",
     "jitter_colors",
     "quarter_turns",
-    "to_grey",
-    "PictureNet",
+    "to_grayscale",
+    "TwoHeadedConvNet",
     "ResNet18",
     "SmallVGG",
     "SobelFilter",

@@ -1,4 +1,4 @@
-"""Small convolutional networks for pictures of a few dozen pixels, and the heads of MMDC on top of one."""
+"""Small convolutional networks for images of a few dozen pixels, and the heads of MMDC on top of one."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from covey.nn.augment import to_grey
+from covey.nn.augment import to_grayscale
 
 Trunk = Literal["resnet18", "small_vgg"]
 
@@ -25,9 +25,9 @@ class SmallVGG(nn.Module):
     Parameters
     ----------
     n_channels : int
-        Channels of the pictures.
+        Channels of the images.
     input_size : int
-        Height and width of the pictures in pixels, at least 16.
+        Height and width of the images in pixels, at least 16.
     width : int, default=32
         Channels of the first block; each further one doubles it.
 
@@ -47,12 +47,12 @@ class SmallVGG(nn.Module):
         self.n_features = widths[-1] * (input_size // 2 ** len(_STEPS)) ** 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures to features.
+        """Map images to features.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, height, width), dtype float32
-            Pictures.
+            Images.
 
         Returns
         -------
@@ -64,12 +64,12 @@ class SmallVGG(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """A residual network of 18 layers for small pictures.
+    """A residual network of 18 layers for small images.
 
     Parameters
     ----------
     n_channels : int
-        Channels of the pictures, which may have any size from 16 pixels on.
+        Channels of the images, which may have any size from 16 pixels on.
     width : int, default=64
         Channels of the first stage; each further one doubles it. `n_features` is eight times as many.
 
@@ -92,12 +92,12 @@ class ResNet18(nn.Module):
         self.n_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures to features.
+        """Map images to features.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, height, width), dtype float32
-            Pictures.
+            Images.
 
         Returns
         -------
@@ -129,7 +129,7 @@ class _ResidualBlock(nn.Module):
 
 
 class SobelFilter(nn.Module):
-    """Replace a picture by the horizontal and the vertical slope of its brightness.
+    """Replace an image by the horizontal and the vertical slope of its brightness.
 
     Notes
     -----
@@ -143,38 +143,38 @@ class SobelFilter(nn.Module):
         self.kernels: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures to slopes.
+        """Map images to slopes.
 
         Parameters
         ----------
         x : Tensor of shape (batch, 1 or 3, height, width), dtype float32
-            Pictures.
+            Images.
 
         Returns
         -------
         slopes : Tensor of shape (batch, 2, height, width), dtype float32
             To the right and downwards, by Sobel's kernels.
         """
-        return F.conv2d(F.pad(to_grey(x), (1, 1, 1, 1), mode="replicate"), self.kernels)
+        return F.conv2d(F.pad(to_grayscale(x), (1, 1, 1, 1), mode="replicate"), self.kernels)
 
 
-class PictureNet(nn.Module):
-    """Map pictures to points on the unit sphere, and tell how far they were turned.
+class TwoHeadedConvNet(nn.Module):
+    """Map images to points on the unit sphere, and tell how far they were rotated.
 
     Parameters
     ----------
     trunk : {"resnet18", "small_vgg"}
         What makes features of pixels.
     n_channels : int
-        Channels of the pictures, 1 or 3.
+        Channels of the images, 1 or 3.
     input_size : int
-        Height and width of the pictures in pixels.
+        Height and width of the images in pixels.
     n_outputs : int
         Dimension of the sphere's space.
     width : int or None, default=None
         Channels of the trunk's first stage; None for those of the paper.
     has_sobel : bool, default=False
-        Whether the trunk sees slopes in place of colours.
+        Whether the trunk sees slopes in place of colors.
     generator : torch.Generator
         On the CPU; draws the initial weights. No global generator is touched.
     compute_dtype : torch.dtype, default=torch.float32
@@ -230,12 +230,12 @@ class PictureNet(nn.Module):
         return self.trunk.n_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures to the sphere.
+        """Map images to the sphere.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, input_size, input_size), dtype float32
-            Pictures, in [0, 1].
+            Images, in [0, 1].
 
         Returns
         -------
@@ -245,12 +245,12 @@ class PictureNet(nn.Module):
         return F.normalize(self.cluster_head(self.features(x)), dim=1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map pictures to the penultimate layer.
+        """Map images to the penultimate layer.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, input_size, input_size), dtype float32
-            Pictures, in [0, 1].
+            Images, in [0, 1].
 
         Returns
         -------
@@ -262,12 +262,12 @@ class PictureNet(nn.Module):
         return features.float()
 
     def rotation_logits(self, x: Tensor) -> Tensor:
-        """Tell how often pictures were turned by a quarter.
+        """Map images to logits of their number of quarter turns.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, input_size, input_size), dtype float32
-            Pictures, in [0, 1].
+            Images, in [0, 1].
 
         Returns
         -------

@@ -3,21 +3,31 @@
 Start with `covey.objectives.temi`. Everything takes log-probabilities; nothing here keeps state or trains.
 """
 
-from covey.objectives.assignment import assign_one_to_one, assign_to_capacities
 from covey.objectives.coding_length import CodingLength, coding_length, gaussian_code_lengths
-from covey.objectives.coding_rate import cluster_coding_rate, coding_rate, mlc_loss
+from covey.objectives.cpp import (
+    MLCLoss,
+    cluster_coding_rate,
+    coding_rate,
+    doubly_stochastic,
+    mlc_loss,
+    similarity_scores,
+    sinkhorn_potentials,
+)
 from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
-from covey.objectives.scan import scan_loss
-from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
-from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
-from covey.objectives.targets import (
+from covey.objectives.mmdc import (
     MeansKind,
+    assign_one_to_one,
+    assign_to_capacities,
     draw_components,
     draw_noise,
     draw_targets,
+    nearest_means,
+    rotation_loss,
     target_loss,
     target_means,
 )
+from covey.objectives.scan import scan_loss
+from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
 from covey.objectives.temi import (
     distilled_scan_loss,
     pair_weights,
@@ -46,6 +56,7 @@ __all__ = [
     "coding_rate",
     "cluster_coding_rate",
     "mlc_loss",
+    "MLCLoss",
     "coding_length",
     "CodingLength",
     "gaussian_code_lengths",
@@ -60,6 +71,8 @@ __all__ = [
     "draw_targets",
     "draw_noise",
     "target_loss",
+    "rotation_loss",
+    "nearest_means",
     "entropy",
     "marginal_entropy",
     "conditional_entropy",

@@ -1,8 +1,15 @@
-"""The coding length: how many nats it takes to write rows down, group by group, and which group each is in.
+"""The coding length of CPP (eqs. 5 and 7): how many nats it takes to code rows group by group, and their groups.
 
 More groups make the rows cheaper and the labels dearer, so the shortest length names a number of groups without
 labels. `coding_length` writes down the rows that the groups were made of; `gaussian_code_lengths` rows that the groups
-have not seen. All log-determinants are Cholesky in float64.
+have not seen. All log-determinants are by Cholesky in float64.
+
+References
+----------
+.. [1] Chu et al., "Image Clustering via the Principle of Rate Reduction in the Age of Pretrained Models", ICLR 2024,
+   arXiv:2306.05272.
+.. [2] Ma, Derksen, Hong and Wright, "Segmentation of Multivariate Mixed Data via Lossy Data Coding and Compression",
+   IEEE TPAMI, 2007.
 """
 
 import math
@@ -15,7 +22,7 @@ from covey.errors import ConvergenceError
 
 
 class CodingLength(NamedTuple):
-    """What it takes to write rows down, in nats.
+    """Coding lengths, in nats.
 
     Attributes
     ----------
@@ -66,20 +73,13 @@ def coding_length(Z: Tensor, labels: Tensor, *, eps_squared: float = 0.1, has_me
 
     Notes
     -----
-    Eqs. 5 and 7 of [1]_ in natural logarithms, with n_i rows Z_i in cluster i:
+    Eqs. 5 and 7 of CPP's paper in natural logarithms, with n_i rows Z_i in cluster i:
     Σ_i (n_i + d) R(Z_i) + n_i (-log(n_i / n)), where R(Z_i) = 1/2 log det(I + d / (n_i ε²) Z_iᵀ Z_i). With means,
-    Z_i is centred and d/2 log(1 + |μ_i|² / ε²) is added, as in [2]_.
+    Z_i is centered and d/2 log(1 + |μ_i|² / ε²) is added, as in Ma et al.
 
-    Departs from the paper: R has the 1/2 of [2]_ and of the authors' code, without which rows would count twice as
+    Departs from the paper: R has the 1/2 of Ma et al. and of the authors' code, without which rows would count twice as
     much beside the labels, and the minimum would lie elsewhere. The determinant is of the smaller side,
     min(n_i, d): O(n d min(n_i, d)) time.
-
-    References
-    ----------
-    .. [1] Chu et al., "Image Clustering via the Principle of Rate Reduction in the Age of Pretrained Models",
-       ICLR 2024, arXiv:2306.05272.
-    .. [2] Ma, Derksen, Hong and Wright, "Segmentation of Multivariate Mixed Data via Lossy Data Coding and
-       Compression", IEEE TPAMI, 2007.
 
     Examples
     --------
@@ -102,12 +102,13 @@ def coding_length(Z: Tensor, labels: Tensor, *, eps_squared: float = 0.1, has_me
     sizes = torch.bincount(labels)
     parts = torch.split(Z[order].double(), sizes[sizes > 0].tolist())
     rows = means = codes = 0.0
-    for part in parts:
+    for part in parts:  # Z_i, (n_i, d): the rows of one cluster
         n_i = len(part)
         if has_means:
             mean = part.mean(dim=0)
-            part = part - mean  # noqa: PLW2901 - the equation's Z_i, from here on centred
+            part = part - mean  # noqa: PLW2901 - the equation's Z_i, from here on centered
             means += d / 2 * math.log1p(float(mean @ mean) / eps_squared)
+        # Eq. 7: (n_i + d) R(Z_i) - n_i log(n_i / n), with L of eq. 5.
         rows += (n_i + d) / 2 * _log_det(part, d / (n_i * eps_squared))
         codes -= n_i * math.log(n_i / n)
     return CodingLength(rows, means, codes)
@@ -147,12 +148,7 @@ def gaussian_code_lengths(
     N(μ, Σ + s I) can be sent one in KL(N(z, s I) || N(μ, Σ + s I)) nats:
     1/2 [log det(I + Σ/s) + s tr (Σ + s I)⁻¹ + (z - μ)ᵀ (Σ + s I)⁻¹ (z - μ) - d]. Averaged over the rows of which μ
     and Σ are mean and covariance, it is the coding rate 1/2 log det(I + d/ε² Σ) exactly; of other rows it tells how
-    well what was learned carries over. Ours; [1]_ codes the rows it has seen. O(k d³ + n d²) time.
-
-    References
-    ----------
-    .. [1] Ma, Derksen, Hong and Wright, "Segmentation of Multivariate Mixed Data via Lossy Data Coding and
-       Compression", IEEE TPAMI, 2007.
+    well what was learned carries over. Ours; Ma et al. code the rows that the groups were made of. O(k d³ + n d²) time.
     """
     d = Z.shape[1]
     noise = eps_squared / d

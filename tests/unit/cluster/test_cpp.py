@@ -9,12 +9,10 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from covey.cluster._cpp import CPP, PRESETS
-from covey.cluster._cpp._training import RateReduction, RateSettings, make_optimizer
+from covey.cluster._cpp import CPP, PRESETS, RateReduction, RateSettings, make_optimizer
 from covey.errors import UnknownNameError
 from covey.nn.code_heads import CodeHeads
-from covey.objectives.coding_rate import coding_rate, mlc_loss
-from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores
+from covey.objectives.cpp import coding_rate, doubly_stochastic, mlc_loss, similarity_scores
 
 SHORT = {
     "code_size": 16,
@@ -123,7 +121,25 @@ def test_relabel_is_a_fit_with_another_number_of_clusters(blobs, fitted):
     np.testing.assert_array_equal(other.labels_, expected.labels_)
     np.testing.assert_array_equal(other.predict(blobs[0]), expected.labels_)
     np.testing.assert_array_equal(other.relabel(4).labels_, fitted.labels_)
-    assert other.n_clusters == 4
+    assert other.n_clusters_ == 4
+
+
+def test_relabel_leaves_the_parameter_and_a_failed_one_changes_nothing(blobs, fitted, monkeypatch):
+    cpp = pickle.loads(pickle.dumps(fitted))  # noqa: S301, made here
+    assert (cpp.relabel(2).n_clusters, cpp.n_clusters_) == (4, 2)
+    assert cpp.predict_proba(blobs[0][:3]).shape == (3, 2)
+    before = dict(vars(cpp))
+    monkeypatch.setattr("covey.cluster._cpp.warn_if_collapsed", _fail)  # the last step
+    with pytest.raises(RuntimeError, match="the last step"):
+        cpp.relabel(3)
+    assert vars(cpp) == before
+    with pytest.raises(RuntimeError, match="the last step"):
+        cpp.fit(blobs[0])
+    assert vars(cpp) == before
+
+
+def _fail(*_, **__):
+    raise RuntimeError("the last step")
 
 
 def test_the_number_of_clusters_may_exceed_the_landmarks(blobs):
@@ -148,7 +164,7 @@ def test_a_step_has_the_gradient_of_the_loss(blobs, form):
     network.zero_grad()
     Z, C = network(X)
     membership = doubly_stochastic(similarity_scores(C, gamma=0.15))
-    expected = mlc_loss(Z, membership, membership_penalty=0.025)
+    expected = mlc_loss(Z, membership, membership_penalty=0.025).total
     expected.backward()
     torch.testing.assert_close(loss, expected.detach())
     torch.testing.assert_close(loss, compressed - rate + 0.025 * membership.square().sum().detach())
@@ -192,7 +208,7 @@ def test_equal_rows_are_one_cluster_and_it_says_so():
     assert (cpp.labels_ == cpp.labels_[0]).all()
 
 
-def test_fewer_rows_thacode_size_and_as_many_clusters_as_rows():
+def test_fewer_rows_than_code_size_and_as_many_clusters_as_rows():
     X = np.random.default_rng(0).normal(size=(6, 40))
     assert len(np.unique(CPP(6, **SHORT, random_state=0).fit(X).labels_)) == 6
 

@@ -7,9 +7,9 @@ from scipy.linalg import subspace_angles
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from covey.cluster._spectral import _landmarks as module
-from covey.cluster._spectral._landmarks import Spectrum, fit_landmarks, memberships, spectral_axes, spectral_coordinates
-from covey.objectives.sinkhorn import doubly_stochastic, similarity_scores, sinkhorn_potentials
+from covey.cluster import _landmarks as module
+from covey.cluster._landmarks import Spectrum, fit_landmarks, memberships, spectral_axes, spectral_coordinates
+from covey.objectives.cpp import doubly_stochastic, similarity_scores, sinkhorn_potentials
 
 GAMMA, N_CLUSTERS = 0.15, 5
 SINKHORN = {"gamma": GAMMA, "n_half_steps": 5}

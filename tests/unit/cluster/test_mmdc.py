@@ -15,16 +15,17 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster import MMDC
-from covey.cluster._mmdc._pictures import Pictures, Views
-from covey.cluster._mmdc._presets import PRESETS
-from covey.cluster._mmdc._targets import Targets, match_labels
+from covey.cluster._mmdc import PRESETS, _estimator
+from covey.cluster._mmdc._alternation import Targets, match_labels
+from covey.cluster._mmdc._images import Images, Views
+from covey.cluster._parameters import check_parameters
 from covey.errors import ConvergenceError
 from covey.metrics import clustering_accuracy
 from covey.pipeline import CheckpointFile
 from covey.types import TrainingState
 
 TINY = {
-    "n_clusters": 3, "width": 4, "input_size": 16, "crops": (0.875,), "n_epochs": 4, "batch_size": 30, "grey": 0.0,
+    "n_clusters": 3, "width": 4, "input_size": 16, "crops": (0.875,), "n_epochs": 4, "batch_size": 30, "grayscale": 0.0,
     "random_state": 0,
 }  # fmt: skip
 
@@ -72,12 +73,12 @@ def test_it_learns_what_pixels_do_not_show(bars):
         {"rotation": False},
         {"trunk": "resnet18"},
         {"means": "random", "target_dim": 8},
-        {"sigma": 0.05},
+        {"variance": 0.05},
         {"targets": "noise", "target_dim": 8},
         {"targets": "none"},
         {"refine_at": 0.5},
-        {"sigma": 0.05, "refine_at": 0.5},
-        {"max_turn": 25.0},
+        {"variance": 0.05, "refine_at": 0.5},
+        {"max_rotation_degrees": 25.0},
         {"crops": (1.0, 0.75)},
         {"jitter": (0, 0, 0, 0)},
         {"flip": False},
@@ -123,21 +124,21 @@ def test_augmented_copies_and_anchors():
     views = Views(16, (0.8,), True, (0.4, 0.4, 0.4, 0.1), 0.2, 10.0)
     generator = torch.Generator().manual_seed(0)
     assert views.anchor(x).shape == views.augmented(x, generator).shape == (6, 3, 16, 16)
-    turned, turns = views.turned(x, generator)
+    turned, turns = views.rotated(x, generator)
     assert turned.shape == (24, 3, 16, 16)
     assert turns.bincount().tolist() == [6, 6, 6, 6]
     torch.testing.assert_close(views.anchor(x), x[:, :, 2:18, 4:20], atol=1e-5, rtol=0)
 
 
 def test_pictures_come_in_batches_in_the_order_that_was_asked(bars):
-    pictures = Pictures(bars[0], torch.device("cpu"))
+    images = Images(bars[0], torch.device("cpu"))
     rows = torch.tensor([5, 1, 80])
-    (first, x), (second, z) = pictures.batches([rows, rows[:1]])
+    (first, x), (second, z) = images.batches([rows, rows[:1]])
     assert first is rows
     np.testing.assert_array_equal(x[:, 0].numpy() * 255, bars[0][[5, 1, 80]])
     assert len(second) == len(z) == 1
-    assert torch.cat([x for _, x in pictures.in_order(40)]).shape == (90, 1, 16, 16)
-    assert list(pictures.batches([])) == []
+    assert torch.cat([x for _, x in images.in_order(40)]).shape == (90, 1, 16, 16)
+    assert list(images.batches([])) == []
 
 
 def test_exchanging_targets_keeps_their_numbers():
@@ -209,7 +210,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(bars, tmp_path):
     assert_same_training(resumed, fit_quietly(mmdc, X), X)
 
 
-@pytest.mark.parametrize("changes", [{"sigma": 0.05, "refine_at": 0.75}, {"targets": "noise"}, {"targets": "none"}])
+@pytest.mark.parametrize("changes", [{"variance": 0.05, "refine_at": 0.75}, {"targets": "noise"}, {"targets": "none"}])
 def test_whatever_was_learnt_goes_on_to_the_same_numbers(bars, tmp_path, changes):
     X, _ = bars
     mmdc = MMDC(**{**TINY, **changes})
@@ -233,12 +234,12 @@ def test_a_state_of_another_training_is_refused(bars):
     fit_quietly(mmdc, X, resume=states[0])  # done already
     with pytest.raises(ValueError, match=r"learning_rate was 0.05 there and is 0.01 now"):
         MMDC(**{**TINY, "n_epochs": 1, "learning_rate": 0.01}).fit(X, resume=states[0])
-    with pytest.raises(ValueError, match="pictures was"):
+    with pytest.raises(ValueError, match="images was"):
         MMDC(**{**TINY, "n_epochs": 1}).fit(255 - X, resume=states[0])
 
 
 def test_a_training_that_diverges_says_so(bars):
-    with pytest.raises(ConvergenceError, match="no number any more in epoch 1: lower learning_rate"):
+    with pytest.raises(ConvergenceError, match="NaN or infinite in epoch 1: lower learning_rate"):
         MMDC(**{**TINY, "learning_rate": 1e30, "precision": "float32"}).fit(bars[0])
 
 
@@ -248,10 +249,21 @@ def test_a_training_that_learns_nothing_says_so(bars):
 
 
 def test_empty_clusters_are_told(bars):
-    from covey.cluster._mmdc._answers import warn_if_failed
-
     with pytest.warns(ConvergenceWarning, match="2 of 5 clusters are empty, so only 3 were found"):
-        warn_if_failed({"n_empty_clusters": 2, "cluster_loss": 0.01}, 5, 0.1)
+        _estimator._warn_if_failed({"n_empty_clusters": 2, "cluster_loss": 0.01}, 5, 0.1)
+
+
+def test_a_fit_that_fails_in_its_last_step_changes_nothing(bars, monkeypatch):
+    mmdc = fit_quietly(MMDC(**{**TINY, "n_epochs": 1}), bars[0])
+    before = dict(vars(mmdc))
+
+    def fail(*_):
+        raise RuntimeError("the last step")
+
+    monkeypatch.setattr(_estimator, "_warn_if_failed", fail)
+    with pytest.raises(RuntimeError, match="the last step"):
+        mmdc.fit(bars[0])
+    assert vars(mmdc) == before
 
 
 @pytest.mark.parametrize(
@@ -267,7 +279,7 @@ def test_empty_clusters_are_told(bars):
         ({"jitter": (0.4, 0.4)}, ValueError, "jitter has 2 numbers; it must have 4"),
         ({"n_epochs": 0}, ValueError, "n_epochs is 0; it must be at least 1"),
         ({"batch_size": 1}, ValueError, "batch_size is 1; it must be at least 2"),
-        ({"sigma": -1.0}, ValueError, "sigma is -1.0; it must lie in"),
+        ({"variance": -1.0}, ValueError, "variance is -1.0; it must lie in"),
         ({"learning_rate": 0}, ValueError, "learning_rate is 0"),
         ({"flip": "yes"}, TypeError, "flip is 'yes'; it must be True or False"),
         ({"target_dim": 2}, ValueError, "target_dim is 2, but 3 one-hot means"),
@@ -282,9 +294,9 @@ def test_wrong_parameters_are_told(bars, changes, error, message):
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_fit_the_signature(name):
-    from covey.cluster._mmdc._checks import check_mmdc_parameters
-
-    check_mmdc_parameters(MMDC.from_preset(name, n_clusters=10).get_params())
+    mmdc = MMDC.from_preset(name, n_clusters=10)
+    check_parameters(mmdc)
+    _estimator._check_combination(mmdc)
 
 
 @pytest.mark.slow

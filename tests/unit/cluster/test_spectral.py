@@ -7,9 +7,9 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
 from covey._arrays import l2_normalize
-from covey.cluster import SpectralClustering
-from covey.cluster._spectral import _eigenvectors, neighbor_affinity, spectral_partition
-from covey.cluster._votes import unify_equal_rows, vote_of_nearest
+from covey.cluster import SpectralClustering, _spectral
+from covey.cluster._spectral import neighbor_affinity, spectral_partition
+from covey.cluster._voting import unify_equal_rows, vote_of_nearest
 from covey.errors import ConvergenceError
 from covey.metrics import adjusted_rand_score
 from covey.neighbors import nearest_neighbors
@@ -63,7 +63,7 @@ def test_affinity_is_its_formula(rng: np.random.Generator) -> None:
 def test_eigenvalues_are_those_of_the_dense_laplacian(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, dense_rows: int
 ) -> None:
-    monkeypatch.setattr(_eigenvectors, "_DENSE_ROWS", dense_rows)
+    monkeypatch.setattr(_spectral, "_DENSE_ROWS", dense_rows)
     affinity = csr_array(block_diag([connected(n, rng) for n in (40, 25, 60)]))
     found = spectral_partition(affinity, 6, n_init=2, seed=0)
     scale = 1 / np.sqrt(affinity.sum(axis=1))
@@ -122,6 +122,19 @@ def test_equal_and_constant_rows_have_one_label(rng: np.random.Generator) -> Non
     with pytest.warns(ConvergenceWarning, match="1 clusters were found"):
         constant = SpectralClustering(2, random_state=0).fit(np.ones((20, 3)))
     assert len(set(constant.labels_)) == 1
+
+
+def test_a_fit_that_fails_in_its_last_step_changes_nothing(arcs: tuple[np.ndarray, np.ndarray]) -> None:
+    model = SpectralClustering(2, n_neighbors=10, random_state=0).fit(arcs[0])
+    before = dict(vars(model))
+    with pytest.warns(ConvergenceWarning), pytest.raises(RuntimeError, match="the last step"):
+        model.fit(np.ones((20, 3)), progress=_fail_last)
+    assert vars(model) == before
+
+
+def _fail_last(_stage: str, n_done: int, n_total: int | None) -> None:
+    if n_done == n_total:
+        raise RuntimeError("the last step")
 
 
 def test_fewer_rows_than_features_or_neighbours(rng: np.random.Generator) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from covey.nn import PictureNet, ResNet18, SmallVGG, SobelFilter
+from covey.nn import ResNet18, SmallVGG, SobelFilter, TwoHeadedConvNet
 
 
 def generator(seed=0):
@@ -14,7 +14,7 @@ def generator(seed=0):
 
 def net(trunk="small_vgg", **changes):
     keywords = {"n_channels": 3, "input_size": 32, "n_outputs": 10, "width": 4, "generator": generator(), **changes}
-    return PictureNet(trunk, **keywords)
+    return TwoHeadedConvNet(trunk, **keywords)
 
 
 def n_weights(module):

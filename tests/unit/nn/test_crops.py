@@ -5,7 +5,7 @@ import colorsys
 import pytest
 import torch
 
-from covey.nn import center_crop, jitter_colors, quarter_turns, random_crop, to_grey
+from covey.nn import center_crop, jitter_colors, quarter_turns, random_crop, to_grayscale
 
 
 def generator(seed=1):
@@ -55,7 +55,7 @@ def test_each_picture_draws_one_of_the_shares():
 def test_a_turn_of_90_degrees_is_a_quarter_turn():
     """The angle is drawn; here it is that of a generator whose draws are known."""
     x = pictures(300, height=8, width=8)
-    found = random_crop(x, [1.0], 8, generator=generator(), max_turn=90)
+    found = random_crop(x, [1.0], 8, generator=generator(), max_rotation_degrees=90)
     replay = generator()
     _, _, _, turn = (torch.rand(300, generator=replay) for _ in range(4))  # share, two places, turn
     angles = (2 * turn - 1) * 90
@@ -93,11 +93,11 @@ def test_brightness_scales_each_picture_by_its_own_factor(channels):
 
 def test_contrast_keeps_the_mean_and_saturation_keeps_the_brightness():
     x = 0.4 + 0.2 * pictures(16)  # where nothing is cut off
-    mean = to_grey(x).mean(dim=(2, 3))
+    mean = to_grayscale(x).mean(dim=(2, 3))
     changed = jitter_colors(x, (0, 0.4, 0, 0), generator=generator())
-    torch.testing.assert_close(to_grey(changed).mean(dim=(2, 3)), mean)
+    torch.testing.assert_close(to_grayscale(changed).mean(dim=(2, 3)), mean)
     assert (changed - x).abs().amax(dim=(1, 2, 3)).min() > 0
-    torch.testing.assert_close(to_grey(jitter_colors(x, (0, 0, 0.4, 0), generator=generator())), to_grey(x))
+    torch.testing.assert_close(to_grayscale(jitter_colors(x, (0, 0, 0.4, 0), generator=generator())), to_grayscale(x))
 
 
 def test_hue_turns_as_in_hsv():
@@ -112,10 +112,10 @@ def test_hue_turns_as_in_hsv():
 
 def test_some_pictures_lose_their_colour():
     x = pictures(400)
-    found = jitter_colors(x, (0, 0, 0, 0), grey=0.2, generator=generator())
+    found = jitter_colors(x, (0, 0, 0, 0), grayscale=0.2, generator=generator())
     is_grey = (found == found[:, :1]).flatten(1).all(1)
     assert 50 < is_grey.sum() < 110
-    torch.testing.assert_close(found[is_grey], to_grey(x[is_grey]).expand(-1, 3, -1, -1))
+    torch.testing.assert_close(found[is_grey], to_grayscale(x[is_grey]).expand(-1, 3, -1, -1))
     torch.testing.assert_close(found[~is_grey], x[~is_grey])
 
 
@@ -131,7 +131,7 @@ def test_quarter_turns():
     assert turns.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     for picture, result, n_turns in zip(x, turned, turns.tolist(), strict=True):
         assert torch.equal(result, torch.rot90(picture, n_turns, (1, 2)))
-    with pytest.raises(ValueError, match="quarter turns need square pictures"):
+    with pytest.raises(ValueError, match="quarter turns need square images"):
         quarter_turns(pictures(8))
     with pytest.raises(ValueError, match="a multiple of four"):
         quarter_turns(pictures(6, height=6, width=6))
@@ -140,5 +140,5 @@ def test_quarter_turns():
 def test_no_global_generator_is_touched():
     before = torch.random.get_rng_state()
     x = pictures()
-    random_crop(jitter_colors(x, grey=0.5, generator=generator()), [0.5], 8, generator=generator(), flip=True)
+    random_crop(jitter_colors(x, grayscale=0.5, generator=generator()), [0.5], 8, generator=generator(), flip=True)
     assert torch.equal(torch.random.get_rng_state(), before)

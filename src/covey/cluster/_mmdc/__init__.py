@@ -1,9 +1,9 @@
-"""MMDC: a network trained from nothing whose outputs match fixed targets on a sphere.
+"""MMDC: a network trained from random weights whose outputs match fixed targets on a sphere.
 
-`_estimator.py` is the recipe, `_training.py` the alternation of its two tasks, `_targets.py` what outputs are pulled
-to, `_pictures.py` how pixels get to the network, `_answers.py` what it says when it is trained.
+`_estimator.py` has the method and its published settings, `_alternation.py` the training of its two tasks in turn,
+`_images.py` how pixels get to the network; the equations are in `covey.objectives.mmdc`.
 """
 
-from covey.cluster._mmdc._estimator import MMDC
+from covey.cluster._mmdc._estimator import MMDC, PRESETS
 
-__all__ = ["MMDC"]
+__all__ = ["MMDC", "PRESETS"]
