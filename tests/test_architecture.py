@@ -117,26 +117,10 @@ def test_suppressions_are_few_and_say_why() -> None:
     assert n_suppressions <= max(n_lines // 500, 5)
 
 
-PACKAGES = [
-    "backbones",
-    "bench",
-    "bench.datasets",
-    "cluster",
-    "engines",
-    "extract",
-    "gallery",
-    "images",
-    "metrics",
-    "naming",
-    "neighbors",
-    "nn",
-    "objectives",
-    "pipeline",
-    "search",
-    "selection",
-    "store",
-    "text",
-]
+PACKAGES = (
+    "backbones bench bench.datasets cluster engines extract gallery images metrics naming neighbors nn objectives pipeline "
+    "search selection store text"
+).split()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
