@@ -32,7 +32,7 @@ def type_text(annotation: Any, allowed: str) -> str | None:
         words = [f'"{word}"' for word in get_args(annotation)]
         return words[0] if len(words) == 1 else f"{{{', '.join(words)}}}"
     if get_origin(annotation) is Sequence:
-        return f"sequence of {PLAIN[get_args(annotation)[0]]}"
+        return None  # words say of how many
     if annotation is str and allowed.startswith("one of "):
         return "{" + ", ".join(f'"{word}"' for word in allowed.removeprefix("one of ").split(", ")) + "}"
     if annotation in PLAIN:
