@@ -9,11 +9,25 @@ import numpy as np
 
 from covey.errors import CoveyError, ImageReadError, InvalidValueError
 from covey.images import read_image
-from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
-from covey.pipeline._words import find_text_space
-from covey.store import Project
-from covey.text import Vocabulary, default_vocabulary, vocabulary_from
-from covey.types import Backbone, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
+from covey.naming import (
+    DEFAULT_THRESHOLD,
+    class_shares,
+    name_by_hierarchy,
+    name_clusters,
+    name_from_captions,
+    sample_rows,
+)
+from covey.pipeline._words import find_classifier, find_text_space
+from covey.store import PartitionInfo, Project
+from covey.text import (
+    Vocabulary,
+    center_classifier,
+    default_vocabulary,
+    noun_tree,
+    read_classifier,
+    vocabulary_from,
+)
+from covey.types import Backbone, BackboneSpec, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
 
 N_CAPTIONED = 30
 """Images of a cluster that a captioner is asked about."""
@@ -82,11 +96,12 @@ def name_partition(
     partition_id : int
         Which run.
     vocabulary : Vocabulary, optional
-        The words to choose from; covey's own list if not given.
+        The words to choose from. If neither they nor templates are given, the nouns of WordNet above the classes of the
+        classifier that comes with the backbone's weights; without a classifier covey's own list.
     templates : sequence of str, optional
         Prompts with ``{}`` for the word, averaged; that of the space if there are none. Not with a captioner.
-    threshold : float, default=0.01
-        In [0, 1]; a cluster whose best word scores less keeps its number.
+    threshold : float, default=0.05
+        In [0, 1]; a cluster whose best word scores less is called "Unnamed" with its number.
     n_runners_up : int, default=4
         Further words to keep.
     captioner : Captioner, optional
@@ -117,7 +132,11 @@ def name_partition(
     words = vocabulary or default_vocabulary()
     info, partition = project.partition_info(partition_id), project.partition(partition_id)
     tell = progress or _silent
-    if captioner is not None:
+    classifier = find_classifier(info, backbones=backbones) if vocabulary is None and not templates else None
+    if captioner is None and classifier is not None:
+        words, names = _name_by_classes(project, info, classifier, threshold=threshold, n_runners_up=n_runners_up)
+        source, is_bridge = f"{classifier[0].name}'s ImageNet classifier", False
+    elif captioner is not None:
         rows, captions = _caption_members(project, partition, captioner, tell)
         names = name_from_captions(
             captions, partition.labels[rows], words.words, threshold=threshold, n_runners_up=n_runners_up
@@ -155,6 +174,26 @@ def name_partition(
     project.write_names(info.id, [_or_number(name) for name in names], naming=asdict(report))
     tell(_STAGE, _N_STEPS, _N_STEPS)
     return report
+
+
+def _name_by_classes(
+    project: Project,
+    info: PartitionInfo,
+    classifier: tuple[BackboneSpec, str],
+    *,
+    threshold: float,
+    n_runners_up: int,
+) -> tuple[Vocabulary, list[ClusterName]]:
+    """Name clusters by the nouns above the classes of the classifier that comes with a backbone's weights."""
+    spec, fingerprint = classifier
+    partition = project.partition(info.id)
+    X = project.features.load(fingerprint, partition.ids).X
+    weight, bias = center_classifier(*read_classifier(spec), X)
+    rows = sample_rows(partition.labels, _images_a_cluster(info.n_clusters))
+    labels, shares = class_shares(X[rows], partition.labels[rows], weight, bias)
+    tree = noun_tree()
+    names = name_by_hierarchy(shares, labels, tree.names, tree.below, threshold=threshold, n_runners_up=n_runners_up)
+    return Vocabulary(tree.names, "WordNet"), names
 
 
 def try_to_name(
@@ -242,8 +281,8 @@ def _images_a_cluster(n_clusters: int) -> int:
 
 
 def _or_number(name: ClusterName) -> ClusterName:
-    """Call a cluster without a name by its number."""
-    return name if name.name else name._replace(name=f"Cluster {name.label}")
+    """Call a cluster that no word fits by its number; that its words are guesses is not for a heading to hide."""
+    return name if name.name else name._replace(name=f"Unnamed {name.label}")
 
 
 def _silent(stage: str, n_done: int, n_total: int | None) -> None:

@@ -94,13 +94,13 @@ def test_without_folders_there_is_no_vocabulary(coloured_project: MakeProject) -
         folder_vocabulary(project)
 
 
-def test_a_threshold_that_nothing_reaches_leaves_numbers(coloured_project: MakeProject) -> None:
+def test_a_threshold_that_nothing_reaches_leaves_clusters_unnamed(coloured_project: MakeProject) -> None:
     with Project.open(coloured_project(has_names=False)) as project, project.lock():
         words = vocabulary_from(["red", "dark red", "deep red"], source="reds")
         report = name_partition(project, 1, vocabulary=words, threshold=0.9)
         assert (report.n_named, report.n_unnamed) == (0, 3)
         clusters = project.clusters(1)
-        assert [c.name.name for c in clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
+        assert [c.name.name for c in clusters] == ["Unnamed 0", "Unnamed 1", "Unnamed 2"]
         assert all(len(c.name.runners_up) == len(c.name.runner_up_scores) > 0 for c in clusters)
 
 
