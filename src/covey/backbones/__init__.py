@@ -11,7 +11,6 @@ from covey.backbones._loading import (
     feature_fingerprint,
     find_spec,
     load_backbone,
-    load_text_encoder,
     load_torch_backbone,
     require_models,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "feature_fingerprint",
     "find_spec",
     "load_backbone",
-    "load_text_encoder",
     "load_torch_backbone",
     "model_status",
     "models_folder",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from covey.backbones._model_files import model_status
 from covey.backbones._registry import BACKBONES, LOADERS
 from covey.errors import InvalidValueError, ModelError
-from covey.types import Backbone, BackboneSpec, ByteArray, TextEncoder
+from covey.types import Backbone, BackboneSpec, ByteArray
 
 if TYPE_CHECKING:
     from torch import nn
 
-PREPROCESSING_VERSION: Final = 1
+PREPROCESSING_VERSION: Final = 2
 """Raised whenever `covey.images` begins to give other pixels for the same file and specification."""
 
 _NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")
@@ -124,34 +124,6 @@ def require_models(names: Iterable[str]) -> None:
                 status.require()
         elif not Path(name).expanduser().is_dir():
             raise ModelError(f"There is no folder {name!r}, and no backbone of that name: see covey models list.")
-
-
-def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None = None) -> TextEncoder:
-    """Load a backbone that encodes texts into the space of its image features.
-
-    Parameters
-    ----------
-    name, device, weights
-        As for `load_backbone`.
-
-    Returns
-    -------
-    backbone : TextEncoder
-        It is a `Backbone` too.
-
-    Raises
-    ------
-    InvalidValueError
-        If the backbone knows pictures alone; the message names those that know texts.
-    ModelError, UnknownNameError
-        As for `load_backbone`.
-    """
-    if find_spec(name).has_text:
-        backbone = load_backbone(name, device=device, weights=weights)
-        if isinstance(backbone, TextEncoder):
-            return backbone
-    able = ", ".join(other for other, spec in BACKBONES.items() if spec.has_text)
-    raise InvalidValueError(f"{name} knows pictures alone and cannot encode texts; backbones that can: {able}.")
 
 
 def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module":

@@ -74,7 +74,7 @@ def is_seeded(method: Method) -> bool:
 
 
 def takes_number(method: Method) -> bool:
-    """Tell whether a method is told how many clusters to make; some find the number themselves."""
+    """Tell whether a method takes the number of clusters; some find the number themselves."""
     if method.name not in CLUSTERERS:
         return method.name == RANDOM
     return not CLUSTERERS.spec(method.name).finds_number
@@ -85,9 +85,9 @@ def _check_rows(experiment: Experiment) -> None:
     spec = DATASETS[rows.dataset]
     if rows.variant is not None and rows.variant not in VARIANTS:
         raise InvalidValueError(f"variant is {rows.variant!r}; it must be one of {', '.join(VARIANTS)}.")
-    if spec.has_pictures and not rows.features:
-        raise InvalidValueError(f"{rows.dataset} holds pictures: name the backbone in features, or {PIXELS!r}.")
-    if not spec.has_pictures and rows.features:
+    if spec.has_images and not rows.features:
+        raise InvalidValueError(f"{rows.dataset} holds images: name the backbone in features, or {PIXELS!r}.")
+    if not spec.has_images and rows.features:
         raise InvalidValueError(f"{rows.dataset} comes as features; it takes no backbone.")
     if PIXELS not in rows.features:
         for name in rows.features:
@@ -97,14 +97,14 @@ def _check_rows(experiment: Experiment) -> None:
     if not isinstance(rows.n_views, int) or rows.n_views < 0 or rows.n_views == 1:
         raise InvalidValueError(f"n_views is {rows.n_views!r}; it must be 0, or at least 2 to make a pair.")
     if rows.n_views and (not rows.features or PIXELS in rows.features):
-        raise InvalidValueError("n_views needs pictures and a backbone.")
+        raise InvalidValueError("n_views needs images and a backbone.")
 
 
 def _check_method(experiment: Experiment) -> None:
     method = experiment.method
     reserved = [name for name in _RESERVED if name in method.changes]
     if reserved:
-        raise InvalidValueError(f"{reserved[0]} is no change: n_clusters has its own key, seeds give random_state.")
+        raise InvalidValueError(f"{reserved[0]} is not a change: n_clusters has its own key, seeds give random_state.")
     n_clusters = method.n_clusters
     if n_clusters is not None and (not isinstance(n_clusters, int) or n_clusters < 1):
         raise InvalidValueError(f"n_clusters is {n_clusters!r}; it must be a whole number from 1, or left out.")
@@ -114,7 +114,7 @@ def _check_method(experiment: Experiment) -> None:
         return
     make_estimator(method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes))
     if CLUSTERERS.spec(method.name).rows == "images" and experiment.rows.features != (PIXELS,):
-        raise InvalidValueError(f"{method.name} learns from pictures: say features = {PIXELS!r}.")
+        raise InvalidValueError(f"{method.name} learns from images: say features = {PIXELS!r}.")
 
 
 def _check_run(experiment: Experiment) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
 from covey.cli._options import AutoInt
+from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
 
@@ -26,7 +26,7 @@ EXIT_SKIPPED = 3
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
-@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
+@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {DEFAULT_CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
@@ -93,7 +93,7 @@ def cluster(
         n_views=n_views,
         normalize_parts=normalize_parts,
         size=size,
-        method=method or defaults.CLUSTERER,
+        method=method or DEFAULT_CLUSTERER,
         preset=preset,
         params=_options.parse_params(params),
         random_state=random_state,

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
 from covey.cli._cluster import EXIT_SKIPPED
+from covey.registry import DEFAULT_BACKBONE
 
 
 @click.command()
@@ -39,7 +39,7 @@ def embed(
         features, report, ledger = embed_folder(
             sources,
             output,
-            backbone=backbone or defaults.BACKBONE,
+            backbone=backbone or DEFAULT_BACKBONE,
             n_views=n_views,
             device=device,
             scan_options=scan_options,
@@ -58,6 +58,8 @@ def embed(
         click.echo(f"{n} images x {d} features in {_console.shell_path(output)}")
         if n_views:
             click.echo(_console.views_line(n_views, report.n_views_computed, report.n_views_reused))
+        for aside in _console.aside_lines(ledger.notes, ledger.left_out):
+            click.echo(aside)
         click.echo(line)
     if strict and ledger.failures:
         sys.exit(EXIT_SKIPPED)

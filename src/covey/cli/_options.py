@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from covey import defaults
 from covey.cli._console import Bars, apply_options, forbid_network
 from covey.errors import InvalidValueError
+from covey.registry import DEFAULT_BACKBONE
 
 Command = Callable[..., Any]
 
@@ -67,13 +67,22 @@ def source_options(function: Command) -> Command:
 
     @wraps(function)
     def call(
-        *, recursive: bool, follow_symlinks: bool, include: tuple[str, ...], exclude: tuple[str, ...], **given: Any
+        *,
+        recursive: bool,
+        follow_symlinks: bool,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
+        include_system: bool,
+        by_content: bool,
+        **given: Any,
     ) -> Any:
         scan_options = {
             "recursive": recursive,
             "follow_symlinks": follow_symlinks,
             "include": include,
             "exclude": exclude,
+            "include_system": include_system,
+            "by_content": by_content,
         }
         given["output"] = default_output(given["sources"], given["output"])
         return function(scan_options=scan_options, **given)
@@ -89,6 +98,10 @@ def source_options(function: Command) -> Command:
             click.option("--follow-symlinks", is_flag=True, help="Follow links to folders and files."),
             click.option("--include", multiple=True, metavar="GLOB", help="Only these paths; may be given again."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Not these paths; may be given again."),
+            click.option(
+                "--include-system", is_flag=True, help="Folders of NAS, trash and system too, and with .nomedia."
+            ),
+            click.option("--by-content", is_flag=True, help="Files without a known suffix too, by their first bytes."),
         ],
     )
 
@@ -107,12 +120,15 @@ def embed_options(function: Command) -> Command:
         batch_size: int | None,
         engine: str,
         workers: int | None,
+        retry_failed: bool,
         offline: bool,
         **given: Any,
     ) -> Any:
         if offline:
             forbid_network()
         extract_options = drop_none({"engine": engine, "batch_size": batch_size, "n_workers": workers})
+        if retry_failed:
+            extract_options["retry_failed"] = True
         return function(backbone=models or None, extract_options=extract_options, **given)
 
     return apply_options(
@@ -126,7 +142,7 @@ def embed_options(function: Command) -> Command:
                 multiple=True,
                 help="Backbone, or a model's folder; given again, the features of several are joined. See: "
                 "covey models list.  "
-                f"[default: {defaults.BACKBONE}]",
+                f"[default: {DEFAULT_BACKBONE}]",
             ),
             click.option(
                 "--views",
@@ -141,8 +157,14 @@ def embed_options(function: Command) -> Command:
             click.option(
                 "-b", "--batch-size", type=AutoInt(1), metavar="N|auto", default="auto", help="Images at once."
             ),
-            click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
+            click.option(
+                "--engine",
+                default="inline",
+                show_default=True,
+                help="Who runs the shards: a registered engine.",
+            ),
             click.option("--workers", type=AutoInt(1), metavar="N|auto", default="auto", help="Threads or processes."),
+            click.option("--retry-failed", is_flag=True, help="Try every image again that could not be read before."),
             click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
         ],
     )

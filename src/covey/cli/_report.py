@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
 from covey.pipeline import NamingReport, RunPlan, RunResult, check_n_clusters
@@ -34,6 +34,7 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
         "duplicates": len(report.files) - len(report.records),
         "skipped": dict(skipped),
         "other_files": report.n_other,
+        "left_out": report.left_out(),
         "backbone": " + ".join(plan.backbones),
         "n_views": plan.n_views,
         "method": plan.spec.name,
@@ -55,6 +56,8 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     click.echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
     left_out = ", ".join(f"{count} {code}" for code, count in sorted(skipped.items())) or "nothing"
     click.echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
+    for aside in aside_lines({}, report.left_out()):
+        click.echo(f"  {aside}")
 
 
 def echo_run(result: RunResult, page: Path | None) -> None:
@@ -79,6 +82,8 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         click.echo(f"names    none: {result.naming_reason}")
     if result.n_views:
         click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+    for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
+        click.echo(aside)
     click.echo(_ledger(result))
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from covey.cluster._scp import SCP
     from covey.cluster._spectral import SinkhornSpectral, SpectralClustering
     from covey.cluster._subspace import SSCOMP, EnSC
-    from covey.cluster._temi import TEMI, BetaSweep, FineTuned, fine_tune, select_beta
+    from covey.cluster._temi import TEMI
+    from covey.cluster._temi_beta import BetaSweep, select_beta
+    from covey.cluster._temi_fine_tuning import FineTuned, fine_tune
     from covey.cluster._turtle import TURTLE, TurtleSelection, generalization, select_turtle
 
 __all__ = [
@@ -56,7 +58,9 @@ __getattr__, __dir__ = lazy_exports(
     {
         "_parameters": ("check_parameters",),
         "_kmeans": ("KMeans",),
-        "_temi": ("TEMI", "BetaSweep", "FineTuned", "fine_tune", "select_beta"),
+        "_temi": ("TEMI",),
+        "_temi_beta": ("BetaSweep", "select_beta"),
+        "_temi_fine_tuning": ("FineTuned", "fine_tune"),
         "_scp": ("SCP",),
         "_scan": ("SCAN",),
         "_turtle": ("TURTLE", "TurtleSelection", "generalization", "select_turtle"),

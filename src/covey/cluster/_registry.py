@@ -67,6 +67,7 @@ CLUSTERERS = Registry(
             "kmeans",
             "covey.cluster._kmeans:KMeans",
             "k-means",
+            takes=("progress",),
             # The direction of a pretrained feature carries what the network knows, its length mostly contrast.
             params={"spherical": True},
         ),
@@ -93,28 +94,43 @@ CLUSTERERS = Registry(
             rows="images",
             takes=("resume", "checkpoint", "progress"),
         ),
-        ClustererSpec("ssc-omp", "covey.cluster._subspace:SSCOMP", "SSC-OMP"),
-        ClustererSpec("ensc", "covey.cluster._subspace:EnSC", "EnSC"),
+        ClustererSpec("ssc-omp", "covey.cluster._subspace:SSCOMP", "SSC-OMP", takes=("progress",)),
+        ClustererSpec("ensc", "covey.cluster._subspace:EnSC", "EnSC", takes=("progress",)),
         ClustererSpec(
-            "spectral", "covey.cluster._spectral:SpectralClustering", "Spectral clustering", takes=("neighbors",)
+            "spectral",
+            "covey.cluster._spectral:SpectralClustering",
+            "Spectral clustering",
+            takes=("neighbors", "progress"),
         ),
         ClustererSpec(
-            "sinkhorn-spectral", "covey.cluster._spectral:SinkhornSpectral", "Spectral clustering of a Sinkhorn kernel"
+            "sinkhorn-spectral",
+            "covey.cluster._spectral:SinkhornSpectral",
+            "Spectral clustering of a Sinkhorn kernel",
+            takes=("progress",),
         ),
         ClustererSpec(
             "agglomerative",
             "covey.cluster._classical:Agglomerative",
             "Agglomerative clustering",
-            takes=("neighbors",),
+            takes=("neighbors", "progress"),
             is_seeded=False,
         ),
-        ClustererSpec("gaussian-mixture", "covey.cluster._classical:GaussianMixture", "Gaussian mixture"),
-        ClustererSpec("hdbscan", "covey.cluster._classical:HDBSCAN", "HDBSCAN", finds_number=True, is_seeded=False),
+        ClustererSpec(
+            "gaussian-mixture", "covey.cluster._classical:GaussianMixture", "Gaussian mixture", takes=("progress",)
+        ),
+        ClustererSpec(
+            "hdbscan",
+            "covey.cluster._classical:HDBSCAN",
+            "HDBSCAN",
+            takes=("progress",),
+            finds_number=True,
+            is_seeded=False,
+        ),
         ClustererSpec(
             "umap-kmeans",
             "covey.cluster._classical:UMAPKMeans",
             "UMAP and k-means",
-            takes=("neighbors",),
+            takes=("neighbors", "progress"),
             extra="umap",
         ),
     ],

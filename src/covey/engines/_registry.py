@@ -2,11 +2,4 @@
 
 from covey.registry import Registry
 
-ENGINES = Registry(
-    "engine",
-    "covey.engines",
-    {
-        "inline": "covey.engines._inline:run_inline",
-        "pool": "covey.engines._pool:run_pool",
-    },
-)
+ENGINES = Registry("engine", "covey.engines", {"inline": "covey.engines._engine:run_inline"})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from covey.backbones import load_backbone
-from covey.extract._plan import ExtractReport, FeatureSetPlan, check_at_least_one, run_tasks
+from covey.extract._plan import ExtractReport, FeatureSetPlan, ShardSizes, check_at_least_one, run_again, run_tasks
 from covey.extract._shard_tasks import write_missing_thumbnails
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageRecord, Progress
@@ -23,6 +23,7 @@ def extract_features(
     progress: Progress | None = None,
     thumbnails: Path | None = None,
     shard_size: int = 1024,
+    retry_failed: bool = False,
 ) -> ExtractReport:
     """Compute the features of the images that have none yet.
 
@@ -46,6 +47,8 @@ def extract_features(
         Folder of thumbnails; those that are missing are written while the decoded image is in memory.
     shard_size : int, default=1024
         Images in a shard: what a killed run loses at most, for each worker.
+    retry_failed : bool, default=False
+        Whether to try every image again that failed before, for whatever reason.
 
     Returns
     -------
@@ -62,16 +65,20 @@ def extract_features(
     Notes
     -----
     Run again after a kill, it makes the same shards from the same images in the same order, and none that is there
-    already. An image that could not be decoded is not tried again, as its id is the hash of its bytes; one that was
-    missing or forbidden is, after all others.
+    already. Each file is checked against its record, so that features never belong to other bytes. An image that could
+    not be decoded is not tried again unless `retry_failed` says so, as its id is the hash of its bytes. One whose
+    failure may pass (`covey.images.TRANSIENT_CODES`) is tried again in the next run, after all others; if the disk, the
+    memory or a change of the file was the reason, also at the end of this one.
     """
     check_at_least_one(batch_size=batch_size, n_workers=n_workers, shard_size=shard_size)
     if isinstance(backbone, str):
         backbone = load_backbone(backbone)
     plan = FeatureSetPlan(backbone.fingerprint, backbone, store)
     had_rows = store.shard_ids(plan.fingerprint)
-    tasks = [*plan.tasks(records, batch_size=batch_size, shard_size=shard_size, thumbnails=thumbnails)]
+    sizes = ShardSizes(batch_size, shard_size)
+    tasks = [*plan.tasks(records, sizes, thumbnails=thumbnails, retry_failed=retry_failed)]
     run_tasks(tasks, STAGE, engine=engine, n_workers=n_workers, progress=progress)
+    run_again(plan, tasks, records, sizes)
     if thumbnails is not None:
         write_missing_thumbnails([record for record in records if record.id in had_rows], thumbnails, n_workers)
     return plan.sum_up(records, had_rows)

@@ -1,6 +1,6 @@
 """Images of one small size in one file, for methods that learn from pixels.
 
-Format, version 1: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
+Format, version 2: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
 ``format`` = ``covey-pixels``, ``version`` and ``ids`` (JSON list of n image ids).
 """
 
@@ -20,12 +20,12 @@ from covey._arrays import iter_chunks
 from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
 from covey.errors import ImageReadError
 from covey.images._preprocess import decode_size, preprocess
-from covey.images._read import read_image
-from covey.images._thumbnails import thumbnail_path, write_thumbnail
+from covey.images._read import read_recorded
+from covey.images._thumbnails import has_thumbnail, thumbnail_path, write_thumbnail
 from covey.types import BackboneSpec, ByteArray, ImageFailure, ImageRecord, Progress
 
 _FORMAT = "covey-pixels"
-_VERSION = "1"
+_VERSION = "2"  # raised whenever an image begins to look different: files of another version are not reused
 _AT_ONCE = 256  # images that are decoded before they are written
 _THUMBNAIL_PX = 256
 _N_CHANNELS = 3
@@ -109,7 +109,7 @@ def pack_images(
         return PackedImages(tuple(ids), pixels, failures, len(known.keys() & wanted))
     if thumbnails is not None:
         for record in records:
-            if not thumbnail_path(thumbnails, record.id).exists():
+            if not has_thumbnail(thumbnail_path(thumbnails, record.id)):
                 read(record)
     return PackedImages(tuple(ids), before, [], len(ids))
 
@@ -134,7 +134,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
     """Decode a picture and bring it to its size; write its thumbnail if that is missing."""
     spec = _square(size)
     try:
-        image = read_image(record.path, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX))
+        image = read_recorded(record, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX)).image
     except ImageReadError as error:
         n_bytes = 0
         with suppress(OSError):
@@ -142,7 +142,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
         return ImageFailure(record.path, error.code, str(error), n_bytes, record.id)
     if thumbnails is not None:
         path = thumbnail_path(thumbnails, record.id)
-        if not path.exists():
+        if not has_thumbnail(path):
             write_thumbnail(image, path, size_px=_THUMBNAIL_PX)
     return preprocess(image, spec)
 
@@ -201,7 +201,9 @@ def _map_packed(path: Path, size: int) -> tuple[list[str], ByteArray]:
         metadata, _ = read_safetensors_header(path)
         ids = json.loads(metadata["ids"])
         pixels = map_tensor(path, "pixels", "U8")
-        is_wanted = bool(ids) and pixels.shape == (len(ids), size, size, _N_CHANNELS)
+        is_wanted = (
+            bool(ids) and metadata["version"] == _VERSION and pixels.shape == (len(ids), size, size, _N_CHANNELS)
+        )
     except (OSError, DamagedFileError, ValueError, LookupError, TypeError):
         return nothing
     return (ids, pixels) if is_wanted else nothing

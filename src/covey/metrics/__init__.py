@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         per_class_accuracy,
         purity,
     )
-    from covey.metrics._information import adjusted_mutual_info_score, normalized_mutual_info_score
+    from covey.metrics._information import adjusted_mutual_info_score, entropy, normalized_mutual_info_score
     from covey.metrics._internal import cluster_size_kl, mean_max_probability, silhouette_samples, silhouette_score
     from covey.metrics._pairs import PairQuality, pair_quality
     from covey.metrics._retrieval import RetrievalScores, retrieval_scores
@@ -40,6 +40,7 @@ __all__ = [
     "adjusted_mutual_info_score",
     "adjusted_rand_score",
     "expected_calibration_error",
+    "entropy",
     "cluster_size_kl",
     "mean_max_probability",
     "silhouette_samples",
@@ -62,7 +63,7 @@ __getattr__, __dir__ = lazy_exports(
             "per_class_accuracy",
             "purity",
         ),
-        "_information": ("adjusted_mutual_info_score", "normalized_mutual_info_score"),
+        "_information": ("adjusted_mutual_info_score", "entropy", "normalized_mutual_info_score"),
         "_internal": ("cluster_size_kl", "mean_max_probability", "silhouette_samples", "silhouette_score"),
         "_pairs": ("PairQuality", "pair_quality"),
         "_retrieval": ("RetrievalScores", "retrieval_scores"),

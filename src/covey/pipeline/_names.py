@@ -17,7 +17,7 @@ from covey.naming import (
     name_from_captions,
     sample_rows,
 )
-from covey.pipeline._words import find_classifier, find_text_space
+from covey.pipeline._run_words import find_classifier, find_text_space
 from covey.store import PartitionInfo, Project
 from covey.text import (
     Vocabulary,

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from covey import defaults
 from covey._torch import resolve_device
 from covey.backbones import require_models
 from covey.cluster import CLUSTERERS, ClustererSpec, check_parameters
 from covey.engines import ENGINES
 from covey.errors import InvalidValueError, ProjectError
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 
 FEWEST_VIEWS = 2  # methods compare pairs
 IMAGE_SIZE = 32
 SMALLEST_SIZE = 8
+LARGEST_SIZE = 1024  # 3 MB an image: networks that learn from pixels see 32 to 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def plan_run(
     n_views: int = 0,
     normalize_parts: bool = True,
     size: int | None = None,
-    method: str = defaults.CLUSTERER,
+    method: str = DEFAULT_CLUSTERER,
     preset: str | None = None,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
@@ -140,7 +141,7 @@ def plan_run(
     settings: dict[str, Any] = {"random_state": random_state, "device": device, "preset": preset, "params": params}
     estimator = make_estimator(method, n_clusters or 2, **settings)
     check_values(estimator)
-    backbones = () if spec.rows == "images" else check_backbones((defaults.BACKBONE,) if names is None else names)
+    backbones = () if spec.rows == "images" else check_backbones((DEFAULT_BACKBONE,) if names is None else names)
     return RunPlan(
         sources=sources,
         output=output,
@@ -334,8 +335,8 @@ def _check_rows(
         if size is not None:
             raise InvalidValueError(f"A size of {size} pixels was asked for, but {name} takes features: leave it out.")
         return
-    if size is not None and size < SMALLEST_SIZE:
-        raise InvalidValueError(f"size is {size}; pictures must keep at least {SMALLEST_SIZE} pixels.")
+    if size is not None and not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise InvalidValueError(f"size is {size}; it must be from {SMALLEST_SIZE} to {LARGEST_SIZE} pixels.")
     if backbone is not None or n_views:
         raise InvalidValueError(
             f"{name} learns from pixels, without a backbone and views of its features: leave those options out."

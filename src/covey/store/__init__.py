@@ -21,10 +21,12 @@ from covey.store._disk import disk_errors
 from covey.store._features import FeatureStore
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._shards import ShardExtras
 
 __all__ = [
     "Project",
     "FeatureStore",
+    "ShardExtras",
     "Ledger",
     "PartitionInfo",
     "Member",

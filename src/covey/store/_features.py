@@ -21,8 +21,8 @@ from covey._files import DamagedFileError, remove_leftovers
 from covey.errors import ProjectError
 from covey.store._disk import disk_errors, map_array, write_array
 from covey.store._records import FeatureSetInfo
-from covey.store._shards import Shard, read_shard, write_shard
-from covey.types import Features, FloatArray, ImageFailure, IntArray
+from covey.store._shards import NO_EXTRAS, Shard, ShardExtras, read_shard, write_shard
+from covey.types import Features, FloatArray, ImageFailure, ImageNote, IntArray
 
 _logger = logging.getLogger(__name__)
 _SHARD_NAME = re.compile(r"shard-(\d+)\.safetensors")
@@ -90,6 +90,25 @@ class FeatureStore:
         latest = {failure.id or failure.path: failure for shard in shards for failure in shard.failures}
         return [failure for failure in latest.values() if failure.id not in done]
 
+    def extras(self, fingerprint: str) -> tuple[dict[str, str], list[ImageNote]]:
+        """Return what the shards say of their images besides the features.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The feature set; it need not exist yet.
+
+        Returns
+        -------
+        prints : dict of str to str
+            By image id: images of equal print may have equal pixels. Sets of views have none.
+        notes : list of ImageNote
+            On images that were read.
+        """
+        shards = self._usable_shards(fingerprint)
+        prints = {image_id: word for shard in shards for image_id, word in zip(shard.ids, shard.prints, strict=False)}
+        return prints, [note for shard in shards for note in shard.notes]
+
     def next_index(self, fingerprint: str) -> int:
         """Return the first shard index above all that were ever taken, damaged ones too.
 
@@ -113,6 +132,8 @@ class FeatureStore:
         ids: Sequence[str],
         X: FloatArray,
         failures: Sequence[ImageFailure] = (),
+        *,
+        extras: ShardExtras = NO_EXTRAS,
     ) -> Path:
         """Write one shard, whole or not at all.
 
@@ -128,6 +149,8 @@ class FeatureStore:
             Finite features; n may be 0, d may not.
         failures : sequence of ImageFailure, optional
             Images of this shard that have no row.
+        extras : ShardExtras, optional
+            What else there is to say of its images.
 
         Returns
         -------
@@ -148,7 +171,7 @@ class FeatureStore:
         if path.exists():
             raise ProjectError(f"Shard {index} of features {fingerprint} exists, and a shard is never written twice.")
         with disk_errors(f"Shard {index} of features {fingerprint}"):
-            write_shard(path, fingerprint, ids, X, failures)
+            write_shard(path, fingerprint, ids, X, failures, extras=extras)
         return path
 
     def load(self, fingerprint: str, ids: Sequence[str] | None = None) -> Features:

@@ -11,9 +11,10 @@ from typing import Any, Self
 from covey._files import exclusive_lock, remove_leftovers
 from covey.errors import ProjectError
 from covey.store import _inventory, _partitions, _tables
-from covey.store._disk import disk_errors
+from covey.store._disk import disk_errors, size_of
 from covey.store._features import FeatureStore
 from covey.store._migrations import open_database, read_schema
+from covey.store._readings import ImageReadings
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
 from covey.types import ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
@@ -35,6 +36,8 @@ class Project:
         Its feature sets.
     thumbnails : Path
         The folder of its thumbnails.
+    readings : ImageReadings
+        Notes on its images, and which of them have equal pixels.
     """
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
@@ -43,6 +46,7 @@ class Project:
         self.thumbnails = root / "thumbnails"
         self._connection = connection
         self._subject = f"Project {str(root)!r}"
+        self.readings = ImageReadings(connection, self._subject)
 
     @classmethod
     def open(cls, root: Path, *, create: bool = False) -> Self:
@@ -94,7 +98,8 @@ class Project:
         with exclusive_lock(self.root / "project.lock", self._subject):
             with disk_errors(f"{self._subject} holds leftovers of a killed run; the folder without them"):
                 self.features.remove_leftovers()
-                for folder in (self.root, self.root / "pixels", self.root / "checkpoints", *self.root.glob("runs/*/")):
+                own = (self.root, self.root / "pixels", self.root / "checkpoints")
+                for folder in (*own, *self.root.glob("runs/*/"), *self.thumbnails.glob("??/")):
                     remove_leftovers(folder)
             yield
 
@@ -145,6 +150,7 @@ class Project:
         root: Path,
         *,
         sources: Sequence[Path] = (),
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         """Store what a scan found: all of it or, if the disk refuses, nothing.
 
@@ -164,6 +170,8 @@ class Project:
             Common folder of the sources; `image_root` becomes the common folder of this and all earlier ones.
         sources : sequence of Path, optional
             The folders that were scanned whole, for the record and to notice what they no longer hold.
+        left_out : mapping of str to int, optional
+            What else was seen there, by kind; see `Ledger.left_out`.
 
         Raises
         ------
@@ -173,7 +181,9 @@ class Project:
             If a file has an unknown id.
         """
         with disk_errors(f"{self._subject}: the scan"):
-            _inventory.record_scan(self._connection, records, files, failures, root=Path(root), sources=sources)
+            _inventory.record_scan(
+                self._connection, records, files, failures, root=Path(root), sources=sources, left_out=left_out or {}
+            )
 
     def record_failures(self, failures: Iterable[ImageFailure]) -> None:
         """Mark images that could not be extracted, until the next scan.
@@ -474,8 +484,8 @@ class Project:
             feature_sets=tuple(self.feature_sets()),
             partitions=tuple(self.partitions()),
             database_bytes=(self.root / _DATABASE).stat().st_size,
-            thumbnails_bytes=_size_of(self.thumbnails),
-            runs_bytes=_size_of(self.root / "runs"),
+            thumbnails_bytes=size_of(self.thumbnails),
+            runs_bytes=size_of(self.root / "runs"),
         )
 
     @property
@@ -487,8 +497,3 @@ class Project:
         if image_id not in paths:
             raise ProjectError(f"{self._subject} knows no image {image_id!r}.")
         return paths[image_id]
-
-
-def _size_of(folder: Path) -> int:
-    """Return the bytes of all files below a folder, 0 if there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -17,15 +17,21 @@ class Ledger:
     n_embedded : int
         Distinct images without a failure.
     n_duplicates : int
-        Further paths of these images.
+        Further paths of these images: of equal bytes, of equal decoded pixels, or raw files beside their JPEG.
     failures : mapping of str to int
         Paths left out, counted by error code; in the order of the codes.
+    notes : mapping of str to int
+        Images, among those embedded, of which there is something to say, counted by its code.
+    left_out : mapping of str to int
+        What the latest scan saw in the folders and did not count as found, by kind; see `covey.images.ScanReport`.
     """
 
     n_found: int
     n_embedded: int
     n_duplicates: int
     failures: Mapping[str, int]
+    notes: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

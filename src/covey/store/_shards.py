@@ -4,8 +4,10 @@ Format, version 1. Tensor ``X`` of shape (n, d), F32. Metadata, all strings as s
 ``covey-features``, ``version``, ``fingerprint``, ``ids`` (JSON list of n image ids), ``failures`` (JSON list of
 objects with ``path``, ``code``, ``message``, ``n_bytes``, ``id``; bytes of a path that are not UTF-8 are escaped
 lone surrogates, as `os.fsdecode` makes them) and ``crc32`` (decimal, over the UTF-8 of ``ids`` and then the bytes of
-``X``). Readers ignore further tensors and metadata. The safetensors library reads these files; covey maps the rows,
-and so reads the header itself for their offset (`covey._files`).
+``X``). A set of images as they are also has ``prints`` (JSON list of n words: images of equal print may have equal
+pixels) and ``notes`` (JSON list of objects with ``id``, ``code``, ``message``); both may be missing. Readers ignore
+further tensors and metadata. The safetensors library reads these files; covey maps the rows, and so reads the header
+itself for their offset (`covey._files`).
 """
 
 import json
@@ -13,11 +15,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from safetensors.numpy import save_file
 
 from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
-from covey.types import FloatArray, ImageFailure
+from covey.types import FloatArray, ImageFailure, ImageNote
 
 _FORMAT = "covey-features"
 _VERSION = 1
@@ -33,6 +36,8 @@ class Shard:
     failures: tuple[ImageFailure, ...]
     n_features: int
     crc32: int
+    prints: tuple[str, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
 
     def rows(self) -> FloatArray:
         """Map the rows (n, d) read-only into memory; `DamagedFileError` if their checksum is not the recorded one."""
@@ -42,8 +47,32 @@ class Shard:
         return X
 
 
+class ShardExtras(NamedTuple):
+    """What a shard may say of its images besides their features.
+
+    Attributes
+    ----------
+    prints : tuple of str
+        One for each row: images of equal print may have equal pixels. Empty if there are none.
+    notes : tuple of ImageNote
+        On images that were read.
+    """
+
+    prints: tuple[str, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
+
+
+NO_EXTRAS: Final = ShardExtras()
+
+
 def write_shard(
-    path: Path, fingerprint: str, ids: Sequence[str], X: FloatArray, failures: Sequence[ImageFailure]
+    path: Path,
+    fingerprint: str,
+    ids: Sequence[str],
+    X: FloatArray,
+    failures: Sequence[ImageFailure],
+    *,
+    extras: ShardExtras = NO_EXTRAS,
 ) -> None:
     """Write a shard whole or not at all; `X` is finite, C-ordered float32 of shape (n, d)."""
     listed = json.dumps(list(ids))
@@ -55,6 +84,10 @@ def write_shard(
         "failures": json.dumps([{**asdict(failure), "path": str(failure.path)} for failure in failures]),
         "crc32": str(_checksum(listed, X)),
     }
+    if extras.prints:
+        metadata["prints"] = json.dumps(extras.prints)
+    if extras.notes:
+        metadata["notes"] = json.dumps([asdict(note) for note in extras.notes])
     with atomic_write(path) as temporary:
         save_file({"X": X}, temporary, metadata=metadata)
 
@@ -68,11 +101,16 @@ def read_shard(path: Path) -> Shard:
         failures = tuple(
             ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in json.loads(metadata["failures"])
         )
-        shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, int(metadata["crc32"]))
+        prints = tuple(json.loads(metadata.get("prints", "[]")))
+        notes = tuple(ImageNote(**note) for note in json.loads(metadata.get("notes", "[]")))
+        crc32 = int(metadata["crc32"])
+        shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, crc32, prints, notes)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"its header lacks or garbles an entry ({error!r})") from error
     if len(ids) != n_rows:
         raise DamagedFileError(f"it has {n_rows} rows for {len(ids)} ids")
+    if prints and len(prints) != n_rows:
+        raise DamagedFileError(f"it has {n_rows} rows for {len(prints)} prints")
     return shard
 
 

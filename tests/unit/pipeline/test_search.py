@@ -132,7 +132,7 @@ def test_wrong_requests_are_told(project: Project, query: dict, error: type[Exce
 
 def test_a_query_that_is_no_picture(project: Project, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(ImageReadError, match=r"broken\.png: it is not a picture"):
+    with pytest.raises(ImageReadError, match=r"broken\.png: it is not an image"):
         search_project(project, image=tmp_path / "broken.png")
 
 

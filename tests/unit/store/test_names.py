@@ -69,13 +69,11 @@ def test_a_damaged_representation_is_told(filled: Project, ids: list[str], make_
         filled.partition(run)
 
 
-def test_a_project_of_the_second_schema_is_brought_up_to_date(
-    tmp_path: Path, scan: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_of_the_second_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(_migrations, "MIGRATIONS", MIGRATIONS[:2])
         with Project.open(tmp_path / "old.covey", create=True) as old:
-            scan(old, {"a.png": 1})
+            old._connection.execute("INSERT INTO images VALUES (1, 'abc', 4, 3, ?)", (b"/pics/a.png",))
             old._connection.execute(
                 "INSERT INTO partitions VALUES (1, '001-kmeans', '2026-01-01', 'kmeans', '{}', '{}', 'f', 1, 1, 0, '0')"
             )

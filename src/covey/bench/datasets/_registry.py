@@ -1,8 +1,8 @@
-"""The labelled data sets; their rows are `DatasetSpec`s in `_specs.py`, which imports the loaders."""
+"""The labeled data sets; their rows are `DatasetSpec`s in `_dataset_specs.py`, which imports the loaders."""
 
 from covey.registry import Registry
 
-_SPECS = "covey.bench.datasets._specs"
+_SPECS = "covey.bench.datasets._dataset_specs"
 
 DATASETS = Registry(
     "data set",
@@ -24,11 +24,6 @@ DATASETS = Registry(
         "coco": f"{_SPECS}:COCO",
         "folders": f"{_SPECS}:FOLDERS",
         "parquet": f"{_SPECS}:PARQUET",
-        "imagenette": f"{_SPECS}:IMAGENETTE",
-        "cifar10-20k": f"{_SPECS}:CIFAR10_20K",
-        "moco50": f"{_SPECS}:MOCO50",
-        "umap-usps": f"{_SPECS}:UMAP_USPS",
-        "umap-mnist": f"{_SPECS}:UMAP_MNIST",
         "digits": f"{_SPECS}:DIGITS",
         "mnist-5000": f"{_SPECS}:MNIST_5000",
     },

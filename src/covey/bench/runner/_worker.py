@@ -21,6 +21,7 @@ import numpy as np
 from covey._files import write_text
 from covey.bench._experiment import RowsSpec
 from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
+from covey.bench.datasets import DATASETS, include_files
 from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
 from covey.bench.runner._prepare import Arrays, load_arrays, prepare_rows
 from covey.bench.runner._scores import score_batches, score_labels
@@ -40,14 +41,16 @@ def main(task_path: Path, result_path: Path) -> None:
     task = json.loads(task_path.read_text(encoding="utf-8"))
     if task["kind"] == "prepare":
         rows = RowsSpec(**{**task["rows"], "features": tuple(task["rows"]["features"])})
-        result = {**prepare_rows(rows, Path(task["data"])), "hardware": hardware(), "versions": versions()}
+        with include_files(DATASETS, [Path(path) for path in task["include"]]):
+            facts = prepare_rows(rows, Path(task["data"]))
+        result = {**facts, "hardware": hardware(), "versions": versions()}
     else:
         result = run_seed(task)
     write_text(result_path, json.dumps(result, allow_nan=False))
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it; a killed scheduler shall leave nothing behind."""
+    """Ask Linux to end this process with the one that started it; a killed scheduler must leave nothing behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -111,7 +114,7 @@ def rows_to_fit(arrays: Arrays, fit: str) -> tuple[Any, IntArray]:
 
 
 def flatten(arrays: Arrays) -> Arrays:
-    """Return pictures as rows of numbers, for what is no method on pictures; rows of features stay as they are."""
+    """Return images as rows of numbers, for what is not a method on images; rows of features stay as they are."""
     if arrays.X.ndim == 2:
         return arrays
     rows = (part.reshape(len(part), -1).astype(np.float32) for part in (arrays.X, arrays.X_test))
@@ -174,7 +177,7 @@ def _predict_proba(estimator: Any, X: Any) -> FloatArray | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what would make a line long; what is no finite number becomes text."""
+    """Leave out what would make a line long; what is not a finite number becomes text."""
 
     def is_short(value: Any) -> bool:
         return not isinstance(value, list | dict) or len(value) <= _LONGEST_LIST
@@ -186,7 +189,7 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time_reference(X: Any, n_clusters: int) -> dict[str, float]:
-    """Time k-means on the same rows in the same process: what costs are told in."""
+    """Time k-means on the same rows in the same process: the unit in which costs are reported."""
     flat = X if X.ndim == 2 else np.reshape(X, (len(X), -1)).astype(np.float32)
     with warnings.catch_warnings(), Meter() as meter:
         warnings.simplefilter("ignore")

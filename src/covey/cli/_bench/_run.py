@@ -40,7 +40,10 @@ _OUTPUT = Path("bench-results")
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
+@click.pass_obj
 def run(
+    include: tuple[Path, ...],
+    /,
     files: tuple[str, ...],
     *,
     output: Path,
@@ -65,6 +68,7 @@ def run(
         read,
         output,
         data=data,
+        include=include,
         n_jobs=n_jobs,
         retry_failed=retry_failed,
         told=None if quiet else _echo_line,
