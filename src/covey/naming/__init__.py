@@ -6,15 +6,19 @@ image (`_votes`). All weigh words against the other clusters, and give each clus
 (`_choice`).
 """
 
+from covey.naming._chance import MAX_CHANCE, word_chances, words_separate
 from covey.naming._hierarchy import MIN_SHARE, class_shares, name_by_hierarchy
 from covey.naming._votes import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
 
 __all__ = [
     "DEFAULT_THRESHOLD",
+    "MAX_CHANCE",
     "MIN_SHARE",
     "class_shares",
     "name_by_hierarchy",
     "name_clusters",
     "name_from_captions",
     "sample_rows",
+    "word_chances",
+    "words_separate",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import softmax
 
@@ -17,7 +18,9 @@ MIN_SHARE: Final = 0.2
 _BLOCK_VALUES: Final = 2**23
 
 
-def class_shares(X: FloatArray, labels: IntArray, weight: FloatArray, bias: FloatArray) -> tuple[IntArray, FloatArray]:
+def class_shares(
+    X: FloatArray, labels: IntArray, weight: FloatArray, bias: FloatArray
+) -> tuple[IntArray, NDArray[np.float64]]:
     """Average a classifier's probabilities over the images of each cluster.
 
     Parameters
@@ -57,7 +60,7 @@ def class_shares(X: FloatArray, labels: IntArray, weight: FloatArray, bias: Floa
 
 
 def name_by_hierarchy(
-    shares: FloatArray,
+    shares: NDArray[np.float64],
     labels: IntArray,
     names: Sequence[str],
     below: csr_array,
@@ -140,7 +143,7 @@ def name_by_hierarchy(
 
 
 def _check_hierarchy(
-    shares: FloatArray, labels: IntArray, names: Sequence[str], below: csr_array, numbers: dict[str, float]
+    shares: NDArray[np.float64], labels: IntArray, names: Sequence[str], below: csr_array, numbers: dict[str, float]
 ) -> None:
     if shares.ndim != 2 or labels.shape != (len(shares),) or below.shape != (len(names), shares.shape[1]):
         raise ValueError(

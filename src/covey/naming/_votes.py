@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from covey._arrays import check_features, cluster_means, iter_blocks, l2_normalize, top_places
@@ -38,6 +39,7 @@ def name_clusters(
     n_neighbors: int = 5,
     n_runners_up: int = 4,
     threshold: float = DEFAULT_THRESHOLD,
+    is_allowed: NDArray[np.bool_] | None = None,
 ) -> list[ClusterName]:
     """Name clusters by what their images vote for.
 
@@ -61,6 +63,9 @@ def name_clusters(
         Further words to tell.
     threshold : float, default=0.05
         In [0, 1]. A cluster whose best word scores less gets no name.
+    is_allowed : ndarray of shape (k, n_words), dtype bool, optional
+        Which words may name which cluster, a row for each by label, e.g. those of `word_chances` that are no matter of
+        chance; all if not given.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def name_clusters(
     unit, labels = l2_normalize(image_vectors[kept]), labels[kept]
     votes = _count_votes(unit, labels, l2_normalize(word_vectors), temperature, n_votes)
     rivals = _nearest_clusters(unit, np.searchsorted(votes.labels, labels), len(votes.labels), n_neighbors)
-    return _choose_names(votes, rivals, vocabulary, threshold, n_runners_up)
+    return _choose_names(votes, rivals, vocabulary, (threshold, is_allowed), n_runners_up)
 
 
 def name_from_captions(
@@ -179,7 +184,7 @@ def name_from_captions(
     shares = csr_array((1.0 / sizes[rows], (rows, columns)), shape=(len(values), len(vocabulary)))
     everyone = np.arange(len(values))
     rivals = [np.delete(everyone, row) for row in everyone]
-    return _choose_names(_Votes(values, shares), rivals, vocabulary, threshold, n_runners_up)
+    return _choose_names(_Votes(values, shares), rivals, vocabulary, (threshold, None), n_runners_up)
 
 
 def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
@@ -228,9 +233,14 @@ def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperat
 
 
 def _choose_names(
-    votes: _Votes, rivals: Sequence[IntArray], vocabulary: Sequence[str], threshold: float, n_runners_up: int
+    votes: _Votes,
+    rivals: Sequence[IntArray],
+    vocabulary: Sequence[str],
+    limits: tuple[float, NDArray[np.bool_] | None],
+    n_runners_up: int,
 ) -> list[ClusterName]:
-    """Score each cluster's words by p² / (p + q), and assign them where they score enough."""
+    """Score each cluster's words by p² / (p + q), and assign them where they score enough and are allowed."""
+    threshold, is_allowed = limits
     candidates = []
     for row in range(len(votes.labels)):
         own = votes.shares[[row]].tocoo()
@@ -239,7 +249,8 @@ def _choose_names(
         q = votes.shares[rivals[row]][:, words].max(axis=0).toarray().ravel() if has_rivals else np.zeros(len(words))
         scores = p**2 / np.maximum(p + q, np.finfo(np.float64).tiny)
         least = max(threshold, _WORTH_IT * scores.max(initial=0))
-        candidates.append(rank_words(words, scores, scores >= least))
+        is_fit = scores >= least
+        candidates.append(rank_words(words, scores, is_fit if is_allowed is None else is_fit & is_allowed[row, words]))
     return assign_names(votes.labels, candidates, vocabulary, n_runners_up)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import io
 import pickle
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
@@ -20,9 +21,10 @@ from scipy.special import softmax
 
 from covey._arrays import iter_chunks, l2_normalize
 from covey.errors import InvalidValueError, ModelError
-from covey.text._minilm import find_text_embedder, load_text_embedder
+from covey.text._minilm import SHA256, find_text_embedder, load_text_embedder
 from covey.text._space import TextSpace
 from covey.text._vocabulary import imagenet_words
+from covey.text._word_cache import CachedEmbedder
 from covey.types import BackboneSpec, FloatArray, TextEncoder
 
 TEXT_TEMPERATURE: Final = 0.06
@@ -236,7 +238,9 @@ def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> 
             f"{spec.name} has no text tower, and its weights bring no classifier from which a bridge to texts could be "
             "built; embed the images with a backbone that has one (covey list backbones)."
         )
-    embedder = load_text_embedder(device=device)
+    if find_text_embedder() is None:
+        load_text_embedder(device=device)  # raises: vectors that are kept do not stand in for the rest
+    embedder = CachedEmbedder(partial(load_text_embedder, device=device), SHA256)
     weight, bias = read_classifier(spec)
     bridge = ClassifierBridge(weight, bias, imagenet_words(), embedder)
     center = bridge.center(X)
