@@ -17,7 +17,7 @@ by, have no classes that a script could judge by; docs/guide/names-and-search.md
 import argparse
 import csv
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +86,9 @@ _FLOWERS = (
 _OFFICE = "stapler,invoice,board meeting,tax form,spreadsheet,whiteboard,deadline,manager,printer toner,contract"
 
 
+SHIPPED = ((MIN_SHARE, DEFAULT_THRESHOLD),)
+
+
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     X, y = embed(name, (LITE2,))
     rows = np.random.default_rng(0).permutation(len(X))[:_N_IMAGES]
@@ -102,7 +105,9 @@ def judge(shares: np.ndarray, classes: list[str], node: str) -> str:
     return "close" if shares[is_below].sum() > 0.5 else "wrong"
 
 
-def measure_hierarchy(seed: int, min_share: float = MIN_SHARE, threshold: float = DEFAULT_THRESHOLD) -> Iterator[Line]:
+def measure_hierarchy(
+    seed: int, settings: Sequence[tuple[float, float]] = SHIPPED, part: str = "hierarchy"
+) -> Iterator[Line]:
     tree = noun_tree()
     for name, classes in SYNSETS.items():
         X, y = load(name)
@@ -110,28 +115,30 @@ def measure_hierarchy(seed: int, min_share: float = MIN_SHARE, threshold: float 
         for k in _KS:
             clusters = KMeans(n_clusters=k, spherical=True, random_state=seed).fit_predict(X)
             labels, shares = class_shares(X, clusters, weight, bias)
-            names = name_by_hierarchy(shares, labels, tree.names, tree.below, min_share=min_share, threshold=threshold)
-            verdicts = [
-                judge(
-                    np.bincount(y[clusters == found.label], minlength=len(classes)) / (clusters == found.label).sum(),
-                    classes,
-                    tree.synsets[tree.names.index(found.name)],
+            for min_share, threshold in settings:
+                names = name_by_hierarchy(
+                    shares, labels, tree.names, tree.below, min_share=min_share, threshold=threshold
                 )
-                for found in names
-                if found.name
-            ]
-            setting = f"min_share={min_share} threshold={threshold}"
-            yield "hierarchy", name, k, setting, seed, "named", len(verdicts) / k
-            for verdict in ("right", "close", "wrong"):
-                share = verdicts.count(verdict) / len(verdicts) if verdicts else 0.0
-                yield "hierarchy", name, k, setting, seed, verdict, share
+                verdicts = [
+                    judge(
+                        np.bincount(y[clusters == found.label], minlength=len(classes))
+                        / (clusters == found.label).sum(),
+                        classes,
+                        tree.synsets[tree.names.index(found.name)],
+                    )
+                    for found in names
+                    if found.name
+                ]
+                setting = f"min_share={min_share} threshold={threshold}"
+                yield part, name, k, setting, seed, "named", len(verdicts) / k
+                for verdict in ("right", "close", "wrong"):
+                    share = verdicts.count(verdict) / len(verdicts) if verdicts else 0.0
+                    yield part, name, k, setting, seed, verdict, share
 
 
 def measure_grid(seed: int) -> Iterator[Line]:
-    for min_share in (0.1, 0.15, 0.2, 0.3, 0.4):
-        for threshold in (0.03, 0.05, 0.1):
-            for _, *facts in measure_hierarchy(seed, min_share, threshold):
-                yield "grid", *facts  # type: ignore[misc]
+    settings = [(share, threshold) for share in (0.1, 0.15, 0.2, 0.3, 0.4) for threshold in (0.03, 0.05, 0.1)]
+    yield from measure_hierarchy(seed, settings, "grid")
 
 
 def measure_lists(seed: int) -> Iterator[Line]:
