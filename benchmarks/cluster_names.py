@@ -9,8 +9,8 @@ cluster's images are of classes whose synset is the name's or below it (a correc
 if for more than half the name is below the class (a kind of it, which the labels cannot tell), else *wrong*. Scores are
 shares of the names shown, and the share of clusters that have one.
 
-`grid` is what min_share and the threshold were chosen by: the smallest min_share for which no name of Imagenette and
-CIFAR-10 is wrong, with the threshold .05. Both sets are thus not unseen. Flickr8k and emoji, which nothing was chosen
+`grid` is what min_share and the threshold were chosen by: the smallest min_share for which, with seed 0 and the
+threshold .05, no name of Imagenette and CIFAR-10 is wrong. Both sets are thus not unseen. Flickr8k and emoji, which nothing was chosen
 by, have no classes that a script could judge by; docs/guide/names-and-search.md tells what was seen there.
 """
 
