@@ -32,7 +32,7 @@ _model_option = click.option(
     "--vocabulary",
     metavar="FILE|folders",
     help="A text file with one word or phrase a line, in any language, or the word folders: the names of the pictures' "
-    "folders.  [default: covey's own list]",
+    "folders.  [default: WordNet's nouns above the backbone's ImageNet classes, else covey's own list]",
 )
 @click.option(
     "--template",
@@ -44,7 +44,7 @@ _model_option = click.option(
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="A cluster whose best word scores less keeps its number.  [default: 0.01]",
+    help="A cluster whose best word scores less stays unnamed.  [default: 0.05]",
 )
 @click.option(
     "--top",
@@ -79,8 +79,9 @@ def name(
 ) -> None:
     """Name the clusters of a run.
 
-    Pictures vote for the words of a vocabulary, through the text tower of their backbone or a bridge that stands in
-    for one. Only the words change, never who is in which cluster.
+    The classifier that comes with the backbone names a cluster by the most special noun that its images agree on. With
+    a vocabulary, images vote for its words, through the text tower of their backbone or a bridge that stands in for
+    one. Only the words change, never who is in which cluster.
     """
     from covey.cli._report import naming_line, write_pages
     from covey.pipeline import name_partition

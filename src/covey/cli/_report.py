@@ -124,7 +124,8 @@ def naming_line(report: NamingReport) -> str:
     said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
     if report.is_bridge:
         said += "; weaker than a model trained on pictures with their texts"
-    return f"{said}; {report.n_words} words of {report.vocabulary}"
+    said += f"; {report.n_words} words of {report.vocabulary}"
+    return f"{said}\n         {report.note}" if report.note else said
 
 
 def _ledger(result: RunResult) -> str:

@@ -129,7 +129,7 @@ def cluster_folder(
     device : str, default="auto"
         Where networks run.
     has_names : bool, default=True
-        Name the clusters with covey's own vocabulary where the backbone can compare pictures with words; see
+        Name the clusters where the backbone brings a classifier or can compare images with words; see
         `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
