@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covey._files import write_bytes, write_text
+from covey._files import parse_json, write_bytes, write_text
 from covey.backbones import load_backbone
 from covey.cluster import CLUSTERERS
 from covey.errors import ImageReadError, InvalidValueError, ProjectError
@@ -304,7 +304,7 @@ def _search_index(run: _Run, question: _Question, engine: str, n_hits: int) -> t
     kind = SEARCH_ENGINES[engine]
     folder = run.project.run_folder(run.info.id)
     path, told = folder / f"{question.space}.{engine}", folder / f"{question.space}.{engine}.json"
-    known = json.loads(told.read_text(encoding="utf-8")) if path.exists() and told.exists() else {}
+    known = parse_json(told.read_text(encoding="utf-8")) if path.exists() and told.exists() else {}
     digest = hashlib.sha256(f"{run.info.fingerprint} {question.rows.shape}".encode()).hexdigest()
     if known.get("rows") == digest:
         searcher = kind.from_bytes(question.rows, path.read_bytes())

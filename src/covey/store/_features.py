@@ -18,9 +18,10 @@ import numpy as np
 
 from covey._arrays import check_features
 from covey._files import DamagedFileError, remove_leftovers
-from covey.errors import ProjectError
+from covey.errors import InvalidValueError, ProjectError
 from covey.store._disk import disk_errors, map_array, write_array
 from covey.store._records import FeatureSetInfo
+from covey.store._rows import is_fingerprint
 from covey.store._shards import NO_EXTRAS, Shard, ShardExtras, read_shard, write_shard
 from covey.types import Features, FloatArray, ImageFailure, ImageNote, IntArray
 
@@ -289,8 +290,10 @@ class FeatureStore:
             remove_leftovers(self.root / fingerprint)
 
     def _folder(self, fingerprint: str) -> Path:
-        if not re.fullmatch(r"[\w-][\w.-]*", fingerprint, re.ASCII):
-            raise ValueError(f"{fingerprint!r} is not a fingerprint: letters, digits, '.', '_' and '-' are allowed.")
+        if not is_fingerprint(fingerprint):
+            raise InvalidValueError(
+                f"{fingerprint!r} is not a fingerprint: letters, digits, '.', '_' and '-' are allowed."
+            )
         return self.root / fingerprint
 
     def _usable_shards(self, fingerprint: str) -> list[Shard]:

@@ -16,6 +16,7 @@ from covey.store._features import FeatureStore
 from covey.store._migrations import open_database, read_schema
 from covey.store._readings import ImageReadings
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._rows import check_inside
 from covey.types import ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 _DATABASE = "project.sqlite"
@@ -300,7 +301,7 @@ class Project:
         partition_id : int
             The partition.
         """
-        return self.root / "runs" / self.partition_info(partition_id).name
+        return check_inside(self.root, self.root / "runs" / self.partition_info(partition_id).name)
 
     def partition(self, partition_id: int) -> Partition:
         """Read a partition back.

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from safetensors.numpy import save_file
 
-from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
+from covey._files import DamagedFileError, atomic_write, map_tensor, parse_json, read_safetensors_header
 from covey.types import FloatArray, ImageFailure, ImageNote
 
 _FORMAT = "covey-features"
@@ -97,12 +97,12 @@ def read_shard(path: Path) -> Shard:
     metadata, tensors = read_safetensors_header(path)
     try:
         n_rows, n_features = tensors["X"].shape
-        ids = tuple(json.loads(metadata["ids"]))
+        ids = tuple(parse_json(metadata["ids"]))
         failures = tuple(
-            ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in json.loads(metadata["failures"])
+            ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in parse_json(metadata["failures"])
         )
-        prints = tuple(json.loads(metadata.get("prints", "[]")))
-        notes = tuple(ImageNote(**note) for note in json.loads(metadata.get("notes", "[]")))
+        prints = tuple(parse_json(metadata.get("prints", "[]")))
+        notes = tuple(ImageNote(**note) for note in parse_json(metadata.get("notes", "[]")))
         crc32 = int(metadata["crc32"])
         shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, crc32, prints, notes)
     except (KeyError, TypeError, ValueError) as error:

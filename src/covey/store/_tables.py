@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import covey
-from covey._files import atomic_write, write_text
+from covey._files import atomic_write, parse_json, write_text
 from covey.store._database import readable
 from covey.store._disk import disk_errors
 from covey.store._inventory import natural_key
@@ -97,7 +97,7 @@ def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
 def read_evidence(folder: Path) -> dict[str, Any] | None:
     """Read the ``k.json`` of a folder; None if it has none, or one that this covey cannot read."""
     try:
-        content = json.loads((folder / _EVIDENCE).read_text(encoding="utf-8"))
+        content = parse_json((folder / _EVIDENCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if (

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import parse_json
 from covey.backbones._model_files import check_weights, hash_model, weight_files
 from covey.backbones._transformers._architectures import ARCHITECTURES, find_architecture
 from covey.errors import ModelError
@@ -173,7 +174,7 @@ def read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str,
     if missing is not None and not path.is_file():
         return missing
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
             f"{str(path.parent)!r} has no {path.name}, so it does not hold a model of transformers whole. Copy every "
