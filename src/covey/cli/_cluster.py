@@ -47,6 +47,8 @@ EXIT_SKIPPED = 3
     help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
 )
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
+@click.option("--allow-missing", is_flag=True, help="Cluster although most of the known images are not there.")
+@_options.raw_csv_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
@@ -68,6 +70,8 @@ def cluster(
     has_names: bool,
     size: int | None,
     has_gallery: bool,
+    allow_missing: bool,
+    raw_csv: bool,
     dry_run: bool,
     strict: bool,
     scan_options: dict[str, Any],
@@ -101,13 +105,16 @@ def cluster(
         has_names=has_names,
         scan_options=scan_options,
         extract_options=extract_options,
+        allow_missing=allow_missing,
+        raw_csv=raw_csv,
     )
     if dry_run:
         _report.echo_plan(plan, as_json=speech.as_json)
         return
     with speech.bars() as progress:
-        result = run_plan(plan, progress)
+        result = run_plan(plan, progress, is_last_step=False)
         page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+        _report.finish_run(result)
     if speech.as_json:
         _console.echo_json(_report.run_as_dict(result, page))
     elif not speech.quiet:

@@ -94,14 +94,23 @@ def _is_number(cell: str) -> bool:
     return cell.replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
-def ledger_line(n_found: int, n_computed: int, n_embedded: int, n_duplicates: int, failures: Mapping[str, int]) -> str:
-    """Return the one line that accounts for every path: found is the sum of the rest."""
+def ledger_line(
+    n_found: int,
+    n_computed: int,
+    n_embedded: int,
+    n_duplicates: int,
+    failures: Mapping[str, int],
+    *,
+    n_missing: int = 0,
+) -> str:
+    """Return the one line that accounts for every path: found is the sum of the rest, but for images that are gone."""
     parts = {
         "found": n_found,
         "embedded": n_computed,
         "already": n_embedded - n_computed,
         "duplicates": n_duplicates,
         **{code.removeprefix("ERROR_").lower(): count for code, count in sorted(failures.items())},
+        **({"missing": n_missing} if n_missing else {}),
     }
     return " ".join(f"{name}={count}" for name, count in parts.items())
 

@@ -14,6 +14,7 @@ from covey.cli._cluster import EXIT_SKIPPED
 @click.command()
 @_options.source_options
 @_options.embed_options
+@_options.raw_csv_option
 @_options.strict_option
 @_options.output_options
 def embed(
@@ -23,6 +24,7 @@ def embed(
     backbone: tuple[str, ...] | None,
     n_views: int,
     device: str,
+    raw_csv: bool,
     strict: bool,
     scan_options: dict[str, Any],
     extract_options: dict[str, Any],
@@ -44,11 +46,17 @@ def embed(
             device=device,
             scan_options=scan_options,
             extract_options=extract_options,
+            raw_csv=raw_csv,
             progress=progress,
         )
     n, d = features.X.shape
     line = _console.ledger_line(
-        ledger.n_found, report.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures
+        ledger.n_found,
+        report.n_computed,
+        ledger.n_embedded,
+        ledger.n_duplicates,
+        ledger.failures,
+        n_missing=ledger.n_missing,
     )
     if speech.as_json:
         counts = {"n_images": n, "n_features": d, "n_computed": report.n_computed, "failures": ledger.failures}

@@ -30,7 +30,9 @@ def info(project: Path, as_json: bool) -> None:
         echo_json(dataclasses.asdict(summary))
         return
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
-    click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    counts = (ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates)
+    click.echo(ledger_line(*counts, ledger.failures, n_missing=ledger.n_missing))
+    click.echo(f"images   {ledger.n_embedded} present, {ledger.n_missing} absent")
     for aside in aside_lines(ledger.notes, ledger.left_out):
         click.echo(aside)
     click.echo()

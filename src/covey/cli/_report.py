@@ -22,6 +22,12 @@ def write_pages(root: Path, partition_id: int, progress: Bars) -> Path:
         return write_gallery(project, partition_id, root / "gallery", progress=progress)
 
 
+def finish_run(result: RunResult) -> None:
+    """Record that all of a run is written, its pages too; until then the same command goes on with it."""
+    with Project.open(result.project) as project, project.lock():
+        project.upkeep.finish_run(result.partition_id)
+
+
 def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     """Scan without writing anything and say what a run would do."""
     report = scan_images(plan.sources, **plan.scan_options)
@@ -119,5 +125,10 @@ def naming_line(report: NamingReport) -> str:
 def _ledger(result: RunResult) -> str:
     ledger = result.ledger
     return ledger_line(
-        ledger.n_found, result.extract.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures
+        ledger.n_found,
+        result.extract.n_computed,
+        ledger.n_embedded,
+        ledger.n_duplicates,
+        ledger.failures,
+        n_missing=ledger.n_missing,
     )

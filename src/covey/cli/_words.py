@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covey.cli import _console
-from covey.cli._options import project_argument, run_option
+from covey.cli._options import project_argument, raw_csv_option, run_option
 
 if TYPE_CHECKING:
     from covey.store import Project
@@ -59,6 +59,7 @@ _model_option = click.option(
 )
 @_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@raw_csv_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
@@ -73,6 +74,7 @@ def name(
     captioner: str | None,
     models: tuple[str, ...],
     device: str,
+    raw_csv: bool,
     has_gallery: bool,
     as_json: bool,
     has_progress: bool,
@@ -97,13 +99,13 @@ def name(
                 vocabulary=_read(vocabulary, opened),
                 templates=templates,
                 n_runners_up=n_runners_up,
-                captioner=CommandCaptioner(shlex.split(captioner)) if captioner is not None else None,
+                captioner=CommandCaptioner(_split(captioner)) if captioner is not None else None,
                 backbones=_load(models, device),
                 device=device,
                 progress=progress,
                 **limits,
             )
-            opened.write_tables(run.id)
+            opened.write_tables(run.id, is_raw=raw_csv)
             clusters = opened.clusters(run.id)
         page = write_pages(project, run.id, progress) if has_gallery else None
     if as_json:
@@ -116,6 +118,16 @@ def name(
     click.echo(naming_line(report))
     if page is not None:
         click.echo(f"gallery  {_console.shell_path(page)}")
+
+
+def _split(command: str) -> list[str]:
+    """Split a command line into words, as a shell does."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{command!r} cannot be split into words ({error}); close each quote.", param_hint="--captioner"
+        ) from error
 
 
 def _load(models: tuple[str, ...], device: str) -> "list[Backbone]":

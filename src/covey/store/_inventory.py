@@ -45,8 +45,9 @@ def record_scan(
     root: Path,
     sources: Sequence[Path],
     left_out: Mapping[str, int],
+    allow_missing: bool,
 ) -> None:
-    """Store what a scan found, in one transaction."""
+    """Store what a scan found, in one transaction; nothing if too much is missing and that is not allowed."""
     with transaction(connection):
         scan = _start_scan(connection, root, sources, left_out)
         connection.executemany(
@@ -65,6 +66,8 @@ def record_scan(
             ),
         )
         _mark_missing(connection, scan, sources)
+        if not allow_missing:
+            _refuse_missing(connection)
 
 
 def record_failures(connection: sqlite3.Connection, failures: Iterable[ImageFailure]) -> None:
@@ -138,12 +141,31 @@ def read_ledger(connection: sqlite3.Connection) -> Ledger:
             failures=dict(failures.fetchall()),
             notes=dict(sorted(notes.items())),
             left_out=read_json(connection, left_out[0], dict) if left_out else {},
+            n_missing=_count_images(connection)[1],
         )
 
 
 def count_missing(connection: sqlite3.Connection) -> int:
     """Count the known paths that are gone."""
     return int(connection.execute("SELECT count(*) FROM files WHERE NOT is_present").fetchone()[0])
+
+
+def _count_images(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Count the images that have a path, and those that had one and have none any more."""
+    n_known, n_present = connection.execute("""
+        SELECT count(DISTINCT image), count(DISTINCT CASE WHEN is_present THEN image END) FROM files""").fetchone()
+    return n_present, n_known - n_present
+
+
+def _refuse_missing(connection: sqlite3.Connection) -> None:
+    """Raise `ProjectError` if a project that has runs lacks more images than it has, as when a disk is not mounted."""
+    n_present, n_missing = _count_images(connection)
+    if n_missing > n_present and connection.execute("SELECT count(*) FROM partitions").fetchone()[0]:
+        raise ProjectError(
+            f"Only {n_present} of the {n_present + n_missing} images that this project knows are there; is a disk not "
+            "mounted? Nothing was changed. Mount it and run the same command again, or cluster what is there with "
+            "--allow-missing; `covey prune` forgets the others."
+        )
 
 
 def read_files(connection: sqlite3.Connection) -> Iterator[ImageFile]:

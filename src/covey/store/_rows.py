@@ -71,17 +71,9 @@ def read_partition_rows(
         number, name, created_at, method, params, info, fingerprint, *rest_of_row, naming = row
         if not is_folder_name(name):
             refuse_damage(connection, f"run {number} has the name {name!r}, which cannot be a folder's")
-        yield PartitionInfo(
-            number,
-            name,
-            created_at,
-            method,
-            read_json(connection, params, dict),
-            _check_backbone(connection, read_json(connection, info, dict)),
-            fingerprint,
-            *rest_of_row,
-            naming=read_json(connection, naming, dict),
-        )
+        columns: list[Any] = [number, name, created_at, method, read_json(connection, params, dict)]
+        columns += [_check_backbone(connection, read_json(connection, info, dict)), fingerprint, *rest_of_row]
+        yield PartitionInfo(*columns, read_json(connection, naming, dict))
 
 
 def read_cluster_rows(connection: sqlite3.Connection, partition_id: int) -> list[ClusterSummary]:
