@@ -68,15 +68,41 @@ def decode_text(data: bytes, subject: str) -> DecodedText:
     for mark, codec, name in _MARKS:
         if data.startswith(mark):
             return DecodedText(_decode(data, codec, name, subject), name)
-    codec = _unmarked_utf16(data)
+    codec = unmarked_utf16(data)
     if codec:
         return DecodedText(_decode(data, codec, "UTF-16", subject), "UTF-16")
     if b"\0" in data:
-        raise InvalidValueError(f"{subject} holds zero bytes, so it is not text; save it as text in UTF-8.")
+        raise InvalidValueError(
+            f"{subject} holds control characters (a zero byte), so it is not text; save it as text in UTF-8."
+        )
     try:
         return DecodedText(data.decode("utf-8"), "UTF-8")
     except UnicodeDecodeError:
         return DecodedText(_decode(data, "cp1252", "UTF-8 or cp1252", subject), "cp1252")
+
+
+def unmarked_utf16(data: bytes) -> str:
+    """Return the codec of UTF-16 without a byte order mark, or nothing if bytes are not that.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Returns
+    -------
+    codec : str
+        ``"utf-16-le"`` or ``"utf-16-be"`` if every other byte is zero, or most of these are and there are line ends
+        of two bytes; ``""`` otherwise.
+    """
+    if len(data) < 4 or len(data) % 2:
+        return ""
+    for codec, letters, zeros in (("utf-16-le", data[::2], data[1::2]), ("utf-16-be", data[1::2], data[::2])):
+        n_zeros = zeros.count(0)
+        has_lines = any(letter == 10 and zero == 0 for letter, zero in zip(letters, zeros, strict=True))
+        if 0 not in letters and (n_zeros == len(zeros) or (has_lines and 2 * n_zeros > len(zeros))):
+            return codec
+    return ""
 
 
 def read_table(data: bytes, subject: str, columns: Sequence[Sequence[str]]) -> Table:
@@ -204,15 +230,6 @@ def _escape(letter: str) -> str:
 
 
 _TURNS: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-
-
-def _unmarked_utf16(data: bytes) -> str:
-    """Return the codec of UTF-16 without a mark: text of which every other byte is zero; empty if it is not that."""
-    if len(data) < 4 or len(data) % 2:
-        return ""
-    if not any(data[1::2]) and all(data[::2]):
-        return "utf-16-le"
-    return "utf-16-be" if not any(data[::2]) and all(data[1::2]) else ""
 
 
 def _decode(data: bytes, codec: str, name: str, subject: str) -> str:
