@@ -199,7 +199,7 @@ def _indexed_files(index: Path) -> list[Path]:
     """List the files of weights in several parts."""
     try:
         names = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{str(index)!r} is no index of weights: {error!r}") from error
     files = [index.parent / Path(name).name for name in names]
     missing = [file.name for file in files if not file.is_file()]

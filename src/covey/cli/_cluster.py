@@ -24,12 +24,14 @@ EXIT_SKIPPED = 3
     show_default=True,
     help="Number of clusters, chosen if auto.",
 )
-@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
-@click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
+@click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters that auto considers.")
+@click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters that auto considers.")
 @click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
-@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
+)
 @_options.embed_options
 @click.option(
     "--normalize-parts/--no-normalize-parts",

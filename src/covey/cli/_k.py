@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @click.command("k")
 @_options.project_argument
-@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters to consider.")
-@click.option("--k-max", type=click.IntRange(2), help="Most clusters to consider.")
+@click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters to consider.")
+@click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters to consider.")
 @click.option(
     "--criterion",
     default="consensus",
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="Whose features; may be given again.  [default: those of the latest run]",
 )
-@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
+)
 @_options.output_options
 def k(
     project: Path,

@@ -148,7 +148,7 @@ def embed_options(function: Command) -> Command:
             click.option(
                 "--views",
                 "n_views",
-                type=click.IntRange(0),
+                type=click.IntRange(0, 10**9),
                 default=0,
                 show_default=True,
                 metavar="N",
@@ -189,7 +189,9 @@ def output_options(function: Command) -> Command:
 
 
 project_argument = click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False))
-run_option = click.option("--run", "partition_id", type=int, help="Which partition.  [default: the latest]")
+run_option = click.option(
+    "--run", "partition_id", type=click.IntRange(0, 10**9), help="Which partition.  [default: the latest]"
+)
 raw_csv_option = click.option(
     "--raw-csv", is_flag=True, help="Tables without the apostrophe before what a spreadsheet would run as a formula."
 )

@@ -49,7 +49,7 @@ _model_option = click.option(
 @click.option(
     "--top",
     "n_runners_up",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**9),
     default=4,
     show_default=True,
     help="Further words to keep for each cluster.",
@@ -149,9 +149,9 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
 @project_argument
 @click.option("--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Search by a picture.")
 @click.option("--text", help="Search by words.")
-@click.option("--cluster", type=int, help="Search by a cluster's centre.")
-@click.option("--within", type=int, help="Search among the pictures of this cluster only.")
-@click.option("--top", "n_hits", type=click.IntRange(1), default=20, show_default=True, help="The most hits.")
+@click.option("--cluster", type=click.IntRange(-1, 10**9), help="Search by a cluster's centre.")
+@click.option("--within", type=click.IntRange(-1, 10**9), help="Search among the pictures of this cluster only.")
+@click.option("--top", "n_hits", type=click.IntRange(1, 10**9), default=20, show_default=True, help="The most hits.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out hits whose cosine is smaller.")
 @click.option(
     "--space",

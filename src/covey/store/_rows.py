@@ -73,7 +73,8 @@ def read_partition_rows(
             refuse_damage(connection, f"run {number} has the name {name!r}, which cannot be a folder's")
         columns: list[Any] = [number, name, created_at, method, read_json(connection, params, dict)]
         columns += [_check_backbone(connection, read_json(connection, info, dict)), fingerprint, *rest_of_row]
-        yield PartitionInfo(*columns, read_json(connection, naming, dict))
+        columns.append(read_json(connection, naming, dict))
+        yield PartitionInfo(*columns)
 
 
 def read_cluster_rows(connection: sqlite3.Connection, partition_id: int) -> list[ClusterSummary]:

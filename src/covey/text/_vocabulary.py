@@ -84,7 +84,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     Parameters
     ----------
     path : Path
-        In UTF-8, UTF-16 or cp1252, one word or phrase a line. Empty lines, and those that begin with ``#``, are skipped.
+        In UTF-8, UTF-16 or cp1252, one word or phrase a line. Empty lines, and those with ``#`` in front, are skipped.
 
     Returns
     -------

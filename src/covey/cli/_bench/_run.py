@@ -24,7 +24,7 @@ _OUTPUT = Path("bench-results")
 @click.option(
     "--jobs",
     "n_jobs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 10**9),
     default=1,
     show_default=True,
     help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
@@ -35,7 +35,7 @@ _OUTPUT = Path("bench-results")
     multiple=True,
     help="Only experiments whose 'SET / METHOD' matches a pattern as in a shell. Repeatable.",
 )
-@click.option("--seeds", "n_seeds", type=click.IntRange(1), help="At most so many seeds of each experiment.")
+@click.option("--seeds", "n_seeds", type=click.IntRange(1, 10**9), help="At most so many seeds of each experiment.")
 @click.option(
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )

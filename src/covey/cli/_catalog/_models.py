@@ -97,7 +97,9 @@ def download(name: str) -> None:
 @models.command("check")
 @click.argument("name")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--images", "n_images", type=click.IntRange(1), default=64, show_default=True, help="Most to compare.")
+@click.option(
+    "--images", "n_images", type=click.IntRange(1, 10**9), default=64, show_default=True, help="Most to compare."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(name: str, sources: tuple[Path, ...], n_images: int, as_json: bool) -> None:
     """Compare the fast way that NAME runs here with exact arithmetic, on pictures of yours.
