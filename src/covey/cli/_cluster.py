@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
+from covey.cli._history import adopt_option
 from covey.cli._options import AutoInt
+from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
 
@@ -26,7 +27,7 @@ EXIT_SKIPPED = 3
 )
 @click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters that auto considers.")
-@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
+@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {DEFAULT_CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option(
@@ -48,6 +49,7 @@ EXIT_SKIPPED = 3
     metavar="PIXELS",
     help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
 )
+@adopt_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--allow-missing", is_flag=True, help="Cluster although most of the known images are not there.")
 @_options.raw_csv_option
@@ -71,6 +73,7 @@ def cluster(
     normalize_parts: bool,
     has_names: bool,
     size: int | None,
+    decision: str,
     has_gallery: bool,
     allow_missing: bool,
     raw_csv: bool,
@@ -99,7 +102,7 @@ def cluster(
         n_views=n_views,
         normalize_parts=normalize_parts,
         size=size,
-        method=method or defaults.CLUSTERER,
+        method=method or DEFAULT_CLUSTERER,
         preset=preset,
         params=_options.parse_params(params),
         random_state=random_state,
@@ -115,11 +118,14 @@ def cluster(
         return
     with speech.bars() as progress:
         result = run_plan(plan, progress, is_last_step=False)
-        page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+        adoption = _report.adopt_into(result.project, result.partition_id, decision)
+        page = _report.write_pages(result.project, None, progress) if has_gallery else None
         _report.finish_run(result)
     if speech.as_json:
-        _console.echo_json(_report.run_as_dict(result, page))
+        _console.echo_json({**_report.run_as_dict(result, page), **({"adoption": adoption} if adoption else {})})
     elif not speech.quiet:
         _report.echo_run(result, page)
+        for line in adoption:
+            click.echo(line)
     if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)

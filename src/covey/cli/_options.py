@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from covey import defaults
 from covey.cli._console import Bars, apply_options, forbid_network
 from covey.errors import InvalidValueError
+from covey.registry import DEFAULT_BACKBONE
 
 Command = Callable[..., Any]
 
@@ -143,7 +143,7 @@ def embed_options(function: Command) -> Command:
                 multiple=True,
                 help="Backbone, or a model's folder; given again, the features of several are joined. See: "
                 "covey models list.  "
-                f"[default: {defaults.BACKBONE}]",
+                f"[default: {DEFAULT_BACKBONE}]",
             ),
             click.option(
                 "--views",

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError, ProjectError
+from covey.figures import structure_figures
 from covey.images import scan_images
 from covey.store import Project
-from covey.types import Progress
+from covey.types import NOISE, Features, Partition, Progress
 
 N_REASONS = 3  # unreadable files that an error names
 
@@ -108,3 +110,27 @@ def fit_estimator(estimator: Any, X: Any, progress: Progress | None, *, method: 
         estimator.fit(X, **keywords)
     except (TypeError, ValueError) as error:
         raise InvalidValueError(f"{type(estimator).__name__} could not be fitted: {error}") from error
+
+
+def with_structure(partition: Partition, features: Features) -> Partition:
+    """Add the figures of the features, and of the representation if the partition keeps one.
+
+    Parameters
+    ----------
+    partition : Partition
+        What its `info` says is kept.
+    features : Features
+        The rows that were clustered.
+
+    Returns
+    -------
+    partition : Partition
+        With ``structure`` in its `info`; unchanged if all rows are noise.
+    """
+    if not (partition.labels != NOISE).any():
+        return partition
+    spaces = {"features": features.X}
+    if partition.representation is not None:
+        spaces["representation"] = partition.representation
+    figures = {name: structure_figures(rows, partition.labels) for name, rows in spaces.items()}
+    return replace(partition, info={**partition.info, "structure": figures})
