@@ -9,6 +9,7 @@ import click
 from covey.cli import _console, _options
 from covey.cli._history import adopt_option
 from covey.cli._options import AutoInt
+from covey.cli._output import echo
 from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
@@ -126,6 +127,6 @@ def cluster(
     elif not speech.quiet:
         _report.echo_run(result, page)
         for line in adoption:
-            click.echo(line)
+            echo(line)
     if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)

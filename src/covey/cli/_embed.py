@@ -8,6 +8,7 @@ import click
 
 from covey.cli import _console, _options
 from covey.cli._cluster import EXIT_SKIPPED
+from covey.cli._output import echo
 from covey.registry import DEFAULT_BACKBONE
 
 
@@ -63,11 +64,11 @@ def embed(
         views = {"n_views": n_views, "n_views_computed": report.n_views_computed}
         _console.echo_json({"project": output, "fingerprint": features.fingerprint, **counts, **views})
     elif not speech.quiet:
-        click.echo(f"{n} images x {d} features in {_console.shell_path(output)}")
+        echo(f"{n} images x {d} features in {_console.shell_path(output)}")
         if n_views:
-            click.echo(_console.views_line(n_views, report.n_views_computed, report.n_views_reused))
+            echo(_console.views_line(n_views, report.n_views_computed, report.n_views_reused))
         for aside in _console.aside_lines(ledger.notes, ledger.left_out):
-            click.echo(aside)
-        click.echo(line)
+            echo(aside)
+        echo(line)
     if strict and ledger.failures:
         sys.exit(EXIT_SKIPPED)

@@ -7,6 +7,7 @@ import click
 
 from covey.cli._console import echo_json, echo_table
 from covey.cli._options import project_argument, run_option
+from covey.cli._output import echo
 
 
 @click.command("eval")
@@ -38,13 +39,13 @@ def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bo
     if as_json:
         echo_json({"partition": chosen.id, "method": chosen.method, **dataclasses.asdict(result)})
         return
-    click.echo(
+    echo(
         f"{chosen.name}: {result.n_images} images, {result.n_clusters} clusters, {result.n_classes} classes "
         f"({result.n_unlabelled} without a label and {result.n_ambiguous} with several are left out)"
     )
     if known is not None:
-        click.echo(f"labels read as {known.form}: {len(known.classes)} files, {known.n_empty} rows without a class")
+        echo(f"labels read as {known.form}: {len(known.classes)} files, {known.n_empty} rows without a class")
     echo_table(result.scores.items(), ("metric", "value"))
     if per_class:
-        click.echo()
+        echo()
         echo_table(result.per_class_accuracy.items(), ("class", "accuracy"))

@@ -9,6 +9,7 @@ import click
 
 from covey.cli import _console
 from covey.cli._options import project_argument, raw_csv_option, run_option
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.store import Project
@@ -115,10 +116,10 @@ def name(
         return
     rows = [(c.label, c.name.name, c.name.score, c.size, ", ".join(c.name.runners_up)) for c in clusters]
     _console.echo_table(rows, ("cluster", "name", "score", "images", "or"))
-    click.echo()
-    click.echo(naming_line(report))
+    echo()
+    echo(naming_line(report))
     if page is not None:
-        click.echo(f"gallery  {_console.shell_path(page)}")
+        echo(f"gallery  {_console.shell_path(page)}")
 
 
 def _split(command: str) -> list[str]:
@@ -208,13 +209,13 @@ def search(
         return
     rows = [(hit.score, hit.cluster, hit.name, hit.path) for hit in result.hits]
     _console.echo_table(rows, ("score", "cluster", "name", "path"))
-    click.echo()
-    click.echo(f"{len(result.hits)} of {result.n_searched} pictures, compared in {_space(result.space)}")
+    echo()
+    echo(f"{len(result.hits)} of {result.n_searched} pictures, compared in {_space(result.space)}")
     if result.source:
         weaker = ", which is weaker than a model trained on pictures with their texts" if result.is_bridge else ""
-        click.echo(f"words understood by {result.source}{weaker}")
+        echo(f"words understood by {result.source}{weaker}")
     if result.engine != "exact":
-        click.echo(f"{result.engine} finds {result.recall:.1%} of the true hits, measured on pictures of this project")
+        echo(f"{result.engine} finds {result.recall:.1%} of the true hits, measured on pictures of this project")
 
 
 def _space(space: str) -> str:

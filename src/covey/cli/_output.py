@@ -10,21 +10,21 @@ import click
 from covey._text_files import printable
 
 
-def echo(text: str = "", *, err: bool = False) -> None:
+def echo(text: object = "", *, err: bool = False) -> None:
     """Print lines of text, in which nothing can act on the terminal.
 
     Parameters
     ----------
-    text : str
-        May hold names from anywhere. What a terminal would act on, and letters that the output's encoding lacks, are
-        shown as escapes; line breaks are kept, so a name goes through `covey._text_files.printable` before it becomes
-        part of a line (`echo_table` and `shell_path` do that).
+    text : object
+        What `str` makes of it is printed. What a terminal would act on, and letters that the output's encoding lacks,
+        are shown as escapes. Line breaks are kept, so a name goes through `covey._text_files.printable` before it
+        becomes part of a line (`echo_table` and `shell_path` do that).
     err : bool, default=False
         Whether to print on standard error.
     """
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    safe = "\n".join(printable(line) for line in text.split("\n"))
+    safe = "\n".join(printable(line) for line in str(text).split("\n"))
     click.echo(safe.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from covey._text_files import printable
 from covey.cli._console import echo_json
 from covey.cli._options import project_argument
 from covey.cli._output import echo
@@ -32,7 +33,7 @@ def prune(project: Path, is_dry_run: bool, with_runs: bool, as_json: bool) -> No
         return
     verb = "would be removed" if is_dry_run else "removed"
     for path in report.paths[:N_SHOWN]:
-        echo(f"gone     {path}")
+        echo(f"gone     {printable(path)}")
     if len(report.paths) > N_SHOWN:
         echo(f"gone     and {len(report.paths) - N_SHOWN} more")
     echo(f"{verb}: {len(report.paths)} paths, {len(report.images)} images, {report.n_bytes / 1e6:.1f} MB of thumbnails")

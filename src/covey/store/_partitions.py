@@ -102,7 +102,10 @@ def read_info(connection: sqlite3.Connection, partition_id: int | None, subject:
     if partition_id is not None and partition_id not in ids:
         raise ProjectError(f"{subject} has no partition {partition_id}; there are: {', '.join(map(str, ids))}.")
     chosen = ids[-1] if partition_id is None else partition_id
-    return next(read_partition_rows(connection, "WHERE id = ?", (chosen,)))
+    info = next(read_partition_rows(connection, "WHERE id = ?", (chosen,)), None)
+    if info is None:
+        refuse_damage(connection, f"run {chosen} is listed, but cannot be found")
+    return info
 
 
 def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> Partition:
