@@ -309,14 +309,8 @@ def fuzz_models(edits: Sequence[Edit], choice: int, folder: Path) -> None:
     from covey.backbones._transformers._folder import read_spec
 
     config = json.dumps({"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 1, "image_size": 28}).encode()
-    pixels = json.dumps(
-        {
-            "size": {"shortest_edge": 28},
-            "crop_size": {"height": 28, "width": 28},
-            "image_mean": [0.5] * 3,
-            "resample": 3,
-        }
-    ).encode()
+    sides = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    pixels = json.dumps({**sides, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3}).encode()
     (folder / "config.json").write_bytes(config if choice % 2 else mutate(config, edits))
     (folder / "preprocessor_config.json").write_bytes(mutate(pixels, edits) if choice % 2 else pixels)
     (folder / "model.safetensors").write_bytes(mutate(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", edits))

@@ -1,6 +1,7 @@
 """What the command line prints is fit for any terminal and encoding, and no input makes a traceback."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -69,19 +70,9 @@ def test_a_narrow_encoding_prints_all_names(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_narrow_terminal_in_a_process_of_its_own(tmp_path: Path) -> None:
     for name in ("日本.png", "b.png", "c.png"):
         Image.new("RGB", (24, 24), (len(name), 0, 0)).save(tmp_path / name)
-    words = [
-        sys.executable,
-        "-m",
-        "covey",
-        "cluster",
-        str(tmp_path),
-        "-o",
-        str(tmp_path.with_suffix(".covey")),
-        "-k",
-        "1",
-        *OPTIONS,
-    ]
-    environment = {**__import__("os").environ, "PYTHONIOENCODING": "cp1252"}
+    project = str(tmp_path.with_suffix(".covey"))
+    words = [sys.executable, "-m", "covey", "cluster", str(tmp_path), "-o", project, "-k", "1", *OPTIONS]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     assert subprocess.run(words, env=environment, capture_output=True, check=False).returncode == 0
     words = [sys.executable, "-m", "covey", "search", project, "--cluster", "0"]
     done = subprocess.run(words, env=environment, capture_output=True, check=False)
