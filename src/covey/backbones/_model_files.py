@@ -4,7 +4,6 @@ Nothing here connects to another machine, and torch is not imported, so that a l
 """
 
 import hashlib
-import json
 import os
 import zipfile
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from covey._files import DamagedFileError, WrongLengthError, read_safetensors_header
+from covey._files import DamagedFileError, WrongLengthError, parse_json, read_safetensors_header
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -209,8 +208,8 @@ def weight_files(path: Path, loader: str = "") -> list[Path]:
 def _indexed_files(index: Path) -> list[Path]:
     """List the files of weights in several parts."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        names = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{str(index)!r} is not an index of weights: {error!r}") from error
     files = [index.parent / Path(name).name for name in names]
     missing = [file.name for file in files if not file.is_file()]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import parse_json
 from covey.errors import DatasetError
 
 RESULTS: Final = "results.jsonl"
@@ -50,7 +51,7 @@ class Ledger:
         lines = []
         for number, text in enumerate(finished, start=1):
             try:
-                lines.append(dict(json.loads(text)))
+                lines.append(dict(parse_json(text)))
             except (ValueError, TypeError) as error:
                 raise DatasetError(f"{self.path}, line {number} is not a result: {error}; remove it.") from error
         return lines

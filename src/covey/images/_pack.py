@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covey._arrays import iter_chunks
-from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
+from covey._files import DamagedFileError, atomic_write, map_tensor, parse_json, read_safetensors_header
 from covey.errors import ImageReadError
 from covey.images._preprocess import decode_size, preprocess
 from covey.images._read import read_recorded
@@ -199,7 +199,7 @@ def _map_packed(path: Path, size: int) -> tuple[list[str], ByteArray]:
     nothing: tuple[list[str], ByteArray] = [], np.empty((0, size, size, _N_CHANNELS), dtype=np.uint8)
     try:
         metadata, _ = read_safetensors_header(path)
-        ids = json.loads(metadata["ids"])
+        ids = parse_json(metadata["ids"])
         pixels = map_tensor(path, "pixels", "U8")
         is_wanted = (
             bool(ids) and metadata["version"] == _VERSION and pixels.shape == (len(ids), size, size, _N_CHANNELS)

@@ -19,7 +19,7 @@ import numpy as np
 from covey import __version__
 from covey._files import atomic_write
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._database import transaction, utc_now
+from covey.store._database import read_json, read_rows, transaction, utc_now
 from covey.store._disk import disk_errors
 from covey.store._project import Project
 from covey.types import Edit, IntArray
@@ -63,17 +63,25 @@ class Journal:
         edits : list of Edit
             Empty if there are none.
         """
-        rows = self._connection.execute(
-            "SELECT seq, uuid, at, author, op, payload, undoes FROM edits WHERE seq > ? ORDER BY seq", (since,)
-        ).fetchall()
-        touched = self._connection.execute(
-            "SELECT edit, image, value FROM edit_images WHERE edit > ? ORDER BY edit, image", (since,)
-        ).fetchall()
+        query = "SELECT seq, uuid, at, author, op, payload, coalesce(undoes, 0) FROM edits WHERE seq > ? ORDER BY seq"
+        rows = list(read_rows(self._connection, query, (since,), kinds=(int, str, str, str, str, str, int)))
+        query = "SELECT edit, image, value FROM edit_images WHERE edit > ? ORDER BY edit, image"
+        touched = list(read_rows(self._connection, query, (since,), kinds=(int, int, int)))
         table = np.array(touched, dtype=np.int64).reshape(-1, 3)
         numbers = [row[0] for row in rows]
         starts, ends = np.searchsorted(table[:, 0], numbers), np.searchsorted(table[:, 0], numbers, side="right")
         return [
-            Edit(seq, uuid, at, author, op, json.loads(payload), undoes, table[start:end, 1], table[start:end, 2])
+            Edit(
+                seq,
+                uuid,
+                at,
+                author,
+                op,
+                read_json(self._connection, payload, dict),
+                undoes or None,
+                table[start:end, 1],
+                table[start:end, 2],
+            )
             for (seq, uuid, at, author, op, payload, undoes), start, end in zip(
                 rows, starts.tolist(), ends.tolist(), strict=True
             )

@@ -1,12 +1,13 @@
 """A folder in the layout of transformers: what it says of its model, and whether that is the model that is wanted."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import parse_json
 from covey.backbones._model_files import check_weights, hash_model, weight_files
 from covey.backbones._transformers._architectures import ARCHITECTURES, find_architecture
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -36,8 +37,11 @@ def read_config(folder: Path, where: str) -> Any:
     if kind not in ARCHITECTURES and kind in _TOWERS:
         raise ModelError(f"{where} holds an image tower alone; covey needs the whole {_TOWERS[kind]} model.")
     find_architecture(kind, where)
-    with quiet():
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (*LOADING_ERRORS, RecursionError, TypeError) as error:
+        raise ModelError(f"The config.json of {where} cannot be used: {explain_loading(error)}") from error
 
 
 def check_config(config: Any, spec: BackboneSpec, folder: Path) -> None:
@@ -173,13 +177,13 @@ def read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str,
     if missing is not None and not path.is_file():
         return missing
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
             f"{str(path.parent)!r} has no {path.name}, so it does not hold a model of transformers whole. Copy every "
             "file of the model; `covey models import NAME FILE` takes weights alone, for a model of the catalog."
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{str(path)!r} holds no mapping.")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from covey.backbones._transformers._architectures import POOLINGS, find_architecture
-from covey.backbones._weights import LOADING_ERRORS
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -117,7 +117,7 @@ def read_tower(
             )
         except LOADING_ERRORS as error:
             raise ModelError(
-                f"The weights of {spec.name} cannot be read from {str(folder)!r}: {_first_line(error)}"
+                f"The weights of {spec.name} cannot be read from {str(folder)!r}: {explain_loading(error)}"
             ) from error
     _check_report(report, spec)
     module: nn.Module = model
@@ -191,7 +191,3 @@ def _check_report(report: Mapping[str, Any], spec: BackboneSpec) -> None:
             f"The weights are not those of {spec.name}: {len(missing)} tensors are missing and {len(mismatched)} have "
             f"another shape ({', '.join(names)}, ...); {len(report['unexpected_keys'])} have names it does not know."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]
