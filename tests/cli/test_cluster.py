@@ -265,6 +265,44 @@ def test_a_value_that_the_method_refuses_is_one_line(picture_folder: Path, proje
     assert not list(project.glob("runs/*"))
 
 
+@pytest.mark.parametrize("option", ["-k", "--clusters", "--n-clusters"])
+def test_the_number_has_three_spellings(picture_folder: Path, project: Path, option: str) -> None:
+    run("cluster", picture_folder, "-o", project, option, 2, "--no-gallery", *QUICK)
+    assert {row["cluster"] for row in assignments(project)} == {"0", "1"}
+
+
+def test_the_gallery_is_opened_on_request(picture_folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK)
+    assert opened == []
+    run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, "--open", "-q")
+    assert opened == [(project / "gallery" / "index.html").as_uri()]
+    refused = run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, "--open", "--no-gallery")
+    assert refused.exit_code == 2
+    assert "--open needs the gallery" in refused.stderr
+
+
+def test_verbose_tells_the_stages_times(picture_folder: Path, project: Path) -> None:
+    def stages(*more: str) -> list[str]:
+        said = run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, *more).stdout
+        return [line.split()[1] for line in said.splitlines() if line.startswith("time ")]
+
+    assert stages() == []
+    assert stages("-v") == ["scan", "embed", "choose", "cluster", "name", "everything"]
+
+
+def test_the_end_says_what_was_found_and_what_was_not(picture_folder: Path, project: Path) -> None:
+    (picture_folder / "empty.jpg").touch()
+    (picture_folder / "holiday.pdf").write_text("not an image")
+    said = run("cluster", picture_folder, "-o", project, *QUICK).stdout.splitlines()
+    assert "clusters 3" in said
+    assert "skipped  1 file: 1 zero size file; skipped.csv names each" in said
+    assert "left out files that are not images: document=1" in said
+    assert said[-2].startswith("gallery  ")
+    assert said[-1].startswith("found=25 ")
+
+
 def test_quiet_says_nothing(picture_folder: Path, project: Path) -> None:
     assert run("cluster", picture_folder, "-o", project, "-k", 2, "-q", *QUICK).output == ""
 

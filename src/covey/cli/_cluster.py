@@ -1,6 +1,8 @@
 """`covey cluster`: from a folder of pictures to a gallery of its groups."""
 
 import sys
+import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ EXIT_SKIPPED = 3
 @_options.source_options
 @click.option(
     "-k",
+    "--clusters",
     "--n-clusters",
+    "n_clusters",
     type=AutoInt(1),
     metavar="N|auto",
     default="auto",
@@ -47,6 +51,8 @@ EXIT_SKIPPED = 3
     help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
 )
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
+@click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
+@click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
@@ -68,6 +74,8 @@ def cluster(
     has_names: bool,
     size: int | None,
     has_gallery: bool,
+    opens: bool,
+    verbose: bool,
     dry_run: bool,
     strict: bool,
     scan_options: dict[str, Any],
@@ -80,37 +88,47 @@ def cluster(
     The project folder then holds features, tables, and a gallery that opens in a browser. Run it again after
     adding pictures, or after an interruption: only what is new is computed.
     """
-    from covey.cli import _report
-    from covey.pipeline import plan_run, run_plan
+    if opens and not has_gallery:
+        raise click.UsageError("--open needs the gallery; leave out --no-gallery.")
+    with speech.bars() as progress:
+        progress("start", 0, None)  # loading torch takes seconds
+        from covey.cli import _report
+        from covey.pipeline import plan_run, run_plan
 
-    plan = plan_run(
-        sources,
-        output,
-        n_clusters=n_clusters,
-        k_min=k_min,
-        k_max=k_max,
-        backbone=backbone,
-        n_views=n_views,
-        normalize_parts=normalize_parts,
-        size=size,
-        method=method or defaults.CLUSTERER,
-        preset=preset,
-        params=_options.parse_params(params),
-        random_state=random_state,
-        device=device,
-        has_names=has_names,
-        scan_options=scan_options,
-        extract_options=extract_options,
-    )
+        plan = plan_run(
+            sources,
+            output,
+            n_clusters=n_clusters,
+            k_min=k_min,
+            k_max=k_max,
+            backbone=backbone,
+            n_views=n_views,
+            normalize_parts=normalize_parts,
+            size=size,
+            method=method or defaults.CLUSTERER,
+            preset=preset,
+            params=_options.parse_params(params),
+            random_state=random_state,
+            device=device,
+            has_names=has_names,
+            scan_options=scan_options,
+            extract_options=extract_options,
+        )
+        if not dry_run:
+            start = time.perf_counter()
+            result = run_plan(plan, progress)
+            page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+            seconds = time.perf_counter() - start
     if dry_run:
         _report.echo_plan(plan, as_json=speech.as_json)
         return
-    with speech.bars() as progress:
-        result = run_plan(plan, progress)
-        page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
     if speech.as_json:
         _console.echo_json(_report.run_as_dict(result, page))
     elif not speech.quiet:
         _report.echo_run(result, page)
+        if verbose:
+            _report.echo_times(result.seconds, seconds)
+    if opens and page is not None:
+        webbrowser.open(page.resolve().as_uri())
     if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)

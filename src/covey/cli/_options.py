@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import click
 
 from covey import defaults
-from covey.cli._console import Bars, apply_options, forbid_network
+from covey.backbones import require_models
+from covey.cli._console import apply_options, forbid_network
+from covey.cli._progress import Bars
 from covey.errors import InvalidValueError
 
 Command = Callable[..., Any]
@@ -44,7 +46,7 @@ class Output(NamedTuple):
     as_json : bool
         Whether the result is printed as JSON.
     has_progress : bool
-        Whether progress bars are drawn.
+        Whether progress is shown.
     quiet : bool
         Whether nothing is printed but errors and JSON.
     """
@@ -126,6 +128,8 @@ def embed_options(function: Command) -> Command:
     ) -> Any:
         if offline:
             forbid_network()
+        if models:  # before torch is loaded, which takes seconds
+            require_models(models)
         extract_options = drop_none({"engine": engine, "batch_size": batch_size, "n_workers": workers})
         if retry_failed:
             extract_options["retry_failed"] = True
@@ -170,6 +174,13 @@ def embed_options(function: Command) -> Command:
     )
 
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_progress_option = click.option(
+    "--progress/--no-progress", "has_progress", default=True, show_default=True, help="Show progress."
+)
+_quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and --json.")
+
+
 def output_options(function: Command) -> Command:
     """Add the options that say how the command speaks; the command gets them as ``speech``, an `Output`."""
 
@@ -177,14 +188,17 @@ def output_options(function: Command) -> Command:
     def call(*, as_json: bool, has_progress: bool, quiet: bool, **given: Any) -> Any:
         return function(speech=Output(as_json, has_progress, quiet), **given)
 
-    return apply_options(
-        call,
-        [
-            click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-            click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars."),
-            click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and --json."),
-        ],
-    )
+    return apply_options(call, [_json_option, _progress_option, _quiet_option])
+
+
+def result_options(function: Command) -> Command:
+    """Add the options of `output_options` for a command that is done at once and draws no progress."""
+
+    @wraps(function)
+    def call(*, as_json: bool, quiet: bool, **given: Any) -> Any:
+        return function(speech=Output(as_json, False, quiet), **given)
+
+    return apply_options(call, [_json_option, _quiet_option])
 
 
 project_argument = click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False))

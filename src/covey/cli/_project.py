@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path
-from covey.cli._options import project_argument, run_option
+from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path
+from covey.cli._options import Output, output_options, project_argument, result_options, run_option
 
 if TYPE_CHECKING:
-    from covey.store import FeatureSetInfo
+    from covey.store import FeatureSetInfo, ProjectSummary
 
 
 @click.command()
 @project_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def info(project: Path, as_json: bool) -> None:
+@result_options
+def info(project: Path, speech: Output) -> None:
     """Say what a project holds.
 
     Its images, feature sets and partitions.
@@ -26,9 +26,14 @@ def info(project: Path, as_json: bool) -> None:
 
     with Project.open(project) as opened:
         summary = opened.summary()
-    if as_json:
+    if speech.as_json:
         echo_json(dataclasses.asdict(summary))
-        return
+    elif not speech.quiet:
+        _echo_summary(summary)
+
+
+def _echo_summary(summary: "ProjectSummary") -> None:
+    """Print the ledger, the feature sets and the partitions."""
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
     click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
     for aside in aside_lines(ledger.notes, ledger.left_out):
@@ -69,14 +74,17 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
 @click.command()
 @project_argument
 @run_option
-@click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
-def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
+@output_options
+def gallery(project: Path, partition_id: int | None, speech: Output) -> None:
     """Write the pages of a partition again."""
     from covey.cli._report import write_pages
     from covey.store import Project
 
     with Project.open(project) as opened:
         chosen = opened.partition_info(partition_id).id
-    with Bars(is_shown=has_progress) as progress:
+    with speech.bars() as progress:
         page = write_pages(project, chosen, progress)
-    click.echo(shell_path(page))
+    if speech.as_json:
+        echo_json({"partition": chosen, "gallery": page})
+    elif not speech.quiet:
+        click.echo(shell_path(page))

@@ -2,15 +2,18 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._progress import Bars
 from covey.gallery import write_gallery
 from covey.images import scan_images
 from covey.pipeline import NamingReport, RunPlan, RunResult, check_n_clusters
+from covey.selection import NClustersResult
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -65,26 +68,57 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     with Project.open(result.project) as project:
         clusters = project.clusters(result.partition_id)
     if result.selection is not None:
-        click.echo(result.selection.why)
+        click.echo(result.selection.why + "\n")
     rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
     echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
     if len(clusters) > N_CLUSTERS_SHOWN:
         click.echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
     click.echo()
-    if page is not None:
-        click.echo(f"gallery  {shell_path(page)}")
+    for line in summary_lines(result):
+        click.echo(line)
     for table in result.tables:
         click.echo(f"table    {shell_path(table)}")
-    click.echo(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
-    if result.naming is not None:
-        click.echo(naming_line(result.naming))
-    elif result.naming_reason:
-        click.echo(f"names    none: {result.naming_reason}")
-    if result.n_views:
-        click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
-    for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
-        click.echo(aside)
+    if page is not None:
+        click.echo(f"gallery  {shell_path(page)}")
     click.echo(_ledger(result))
+
+
+def summary_lines(result: RunResult) -> list[str]:
+    """Return what a run found, what it was made from, and what was left out, a line each."""
+    lines = [f"clusters {result.n_clusters}", *level_lines(result.selection)]
+    if result.naming is not None:
+        lines.append(naming_line(result.naming))
+    elif result.naming_reason:
+        lines.append(f"names    none: {result.naming_reason}")
+    lines.append(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
+    if result.n_views:
+        lines.append(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+    if result.ledger.failures:
+        lines.append(skipped_line(result.ledger.failures))
+    return lines + aside_lines(result.ledger.notes, result.ledger.left_out)
+
+
+def level_lines(selection: NClustersResult | None) -> list[str]:
+    """Return the line that says which other numbers of clusters the evidence supports; none without such a number."""
+    others = [level for level in selection.granularities if level.name != "suggested"] if selection else []
+    if not others:
+        return []
+    said = " or ".join(f"-k {level.name} ({level.n_clusters} clusters)" for level in others)
+    return [f"levels   also {said}; -k N for any other number"]
+
+
+def skipped_line(failures: Mapping[str, int]) -> str:
+    """Return the line that says how many files were skipped and why."""
+    total = sum(failures.values())
+    reasons = (f"{n:,} {code.removeprefix('ERROR_').replace('_', ' ').lower()}" for code, n in sorted(failures.items()))
+    return f"skipped  {total:,} {'file' if total == 1 else 'files'}: {', '.join(reasons)}; skipped.csv names each"
+
+
+def echo_times(seconds: Mapping[str, float], total: float) -> None:
+    """Print the wall time of each stage of a run, and of what comes after the stages: the pages."""
+    rest = {"everything else": max(0.0, total - sum(seconds.values()))}
+    for stage, value in {**seconds, **rest}.items():
+        click.echo(f"time     {stage} {value:.1f} s")
 
 
 def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
@@ -110,7 +144,7 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
 
 def naming_line(report: NamingReport) -> str:
     """Return the line that says what named the clusters, and how far to trust it."""
-    said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
+    said = f"names    {report.n_named} clusters named, {report.n_unnamed} unnamed, by {report.source}"
     if report.is_bridge:
         said += "; weaker than a model trained on pictures with their texts"
     return f"{said}; {report.n_words} words of {report.vocabulary}"

@@ -195,6 +195,7 @@ def run_plan(plan: RunPlan, progress: Progress | None = None) -> RunResult:
     InvalidValueError
         If more clusters are asked for than there are images.
     """
+    tell(progress, "load")
     # Weights that are damaged say so before the sources are read.
     backbones = [load_backbone(name, device=plan.device) for name in plan.backbones]
     with ExitStack() as stack:
@@ -220,14 +221,17 @@ def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
     plan, project, seconds, progress = run
     with _timed(seconds, "embed"):
         report = embed_images(project, backbones, n_views=plan.n_views, progress=progress, **plan.extract_options)
+        tell(progress, "read")
         features = load_features(project, backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
     check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
     selection = None
     with _timed(seconds, "choose"):
         if plan.chooses_number:
+            tell(progress, "choose")
             limits = {"k_min": plan.k_min, "k_max": plan.k_max}
             selection = choose_n_clusters(features.X, random_state=plan.random_state, progress=progress, **limits)
     with _timed(seconds, "cluster"):
+        tell(progress, "cluster")
         estimator = plan.make_estimator(plan.n_clusters or (selection.n_clusters if selection else 1))
         fit_estimator(estimator, features.X, progress, method=plan.spec.name, views=features.views)
     facts = describe_features(backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
@@ -255,6 +259,7 @@ def _cluster_pixels(run: _Run) -> RunResult:
 
 def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping[str, Any]) -> int:
     """Store the partition of a fitted estimator with the description of its clusters; return its id."""
+    tell(run.progress, "describe")
     partition = make_partition(features, estimator, method=run.plan.spec.name, info=info)
     partition = with_structure(partition, features)
     return run.project.add_partition(partition, summarize_clusters(features, partition))
@@ -270,9 +275,11 @@ def _name_and_write(
     naming, reason = None, ""
     try:
         if name is not None:
+            tell(run.progress, "name")
             with _timed(run.seconds, "name"):
                 naming, reason = name()
     finally:
+        tell(run.progress, "tables")
         tables = tuple(run.project.write_tables(partition_id))
         if selection is not None:
             tables += (run.project.write_evidence(selection.to_dict(), partition_id=partition_id),)
@@ -351,6 +358,12 @@ def installed_versions() -> Iterator[tuple[str, str]]:
     for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch", "transformers"):
         with suppress(PackageNotFoundError):
             yield package, version(package)
+
+
+def tell(progress: Progress | None, stage: str) -> None:
+    """Say that a stage begins, of which it is not known yet how long it takes."""
+    if progress is not None:
+        progress(stage, 0, None)
 
 
 @contextmanager
