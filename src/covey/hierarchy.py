@@ -4,17 +4,18 @@ Groups are for orientation: they are built from the clusters, so that every clus
 partition computed with fewer clusters is another one, and usually agrees a little better with classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covey._arrays import cluster_means, l2_normalize
 from covey.errors import InvalidValueError
 from covey.types import NOISE, FloatArray, IntArray
 
-__all__ = ["ClusterTree", "build_tree", "choose_n_groups", "tree_of_partition"]
+__all__ = ["ClusterTree", "build_tree", "choose_n_groups", "describe_tree", "tree_of_partition"]
 
 FEWEST_CLUSTERS = 8
 """Fewer clusters are seen at a glance and get no groups."""
@@ -43,7 +44,7 @@ class ClusterTree:
     labels: IntArray
     counts: IntArray
     merges: IntArray
-    heights: FloatArray
+    heights: NDArray[np.float64]
     sizes: IntArray
 
     def cut(self, n_groups: int) -> IntArray:
@@ -188,7 +189,50 @@ def choose_n_groups(tree: ClusterTree, suggested: int | None = None) -> int | No
     return int(numbers[best]) if ratios[best] >= LEAST_RATIO else None
 
 
-def _ward_costs(centers: FloatArray, counts: IntArray) -> FloatArray:
+def describe_tree(tree: ClusterTree, granularities: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Write a tree and its levels as JSON-compatible data.
+
+    Parameters
+    ----------
+    tree : ClusterTree
+        Of the clusters of a run.
+    granularities : mapping of str to int, optional
+        Names and numbers of clusters for which there is evidence; those below the number of clusters are levels.
+
+    Returns
+    -------
+    description : dict
+        ``clusters`` and ``sizes``: labels and numbers of images of the leaves; ``merges``: of each merge its two nodes,
+        height and number of images, leaf i being node i and merge i making node k + i; ``levels``: the cuts, the
+        fewest first, each with ``name``, ``n_clusters`` and ``members``, lists of labels, the largest first;
+        ``groups``: the name of the level that is shown as groups, None if there is none.
+    """
+    k = len(tree.labels)
+    numbers = {name: n for name, n in (granularities or {}).items() if 2 <= n < k}
+    fitting = [n for n in numbers.values() if n <= k // 2]
+    n_groups = choose_n_groups(tree, max(fitting, default=None))
+    shown = next((name for name, n in numbers.items() if n == n_groups), None)
+    if n_groups is not None and shown is None:
+        shown = "groups"
+        numbers[shown] = n_groups
+    levels = []
+    for name, n in sorted(numbers.items(), key=lambda item: item[1]):
+        groups = tree.cut(n)
+        members = [tree.labels[groups == group].tolist() for group in range(n)]
+        levels.append({"name": name, "n_clusters": n, "members": members})
+    return {
+        "clusters": tree.labels.tolist(),
+        "sizes": tree.counts.tolist(),
+        "merges": [
+            [*pair, round(height, 6), size]
+            for pair, height, size in zip(tree.merges.tolist(), tree.heights.tolist(), tree.sizes.tolist(), strict=True)
+        ],
+        "levels": levels,
+        "groups": shown,
+    }
+
+
+def _ward_costs(centers: NDArray[np.float64], counts: IntArray) -> NDArray[np.float64]:
     """Return the cost of joining each two clusters, (k, k); infinite on the diagonal."""
     norms = (centers**2).sum(axis=1)
     squared = np.maximum(norms[:, None] + norms - 2 * centers @ centers.T, 0)
@@ -197,7 +241,7 @@ def _ward_costs(centers: FloatArray, counts: IntArray) -> FloatArray:
     return np.asarray(costs)
 
 
-def _chain(costs: FloatArray, counts: IntArray) -> tuple[IntArray, FloatArray]:
+def _chain(costs: NDArray[np.float64], counts: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
     """Merge along chains of nearest neighbors.
 
     Returns
@@ -210,7 +254,8 @@ def _chain(costs: FloatArray, counts: IntArray) -> tuple[IntArray, FloatArray]:
     k = len(counts)
     weights = counts.astype(np.float64)
     is_open = np.ones(k, dtype=bool)
-    pairs, heights = np.empty((k - 1, 2), dtype=np.int64), np.empty(k - 1)
+    pairs: IntArray = np.empty((k - 1, 2), dtype=np.int64)
+    heights: NDArray[np.float64] = np.empty(k - 1)
     chain: list[int] = []
     for step in range(k - 1):
         if not chain:

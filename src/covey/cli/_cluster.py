@@ -22,11 +22,11 @@ EXIT_SKIPPED = 3
     "--clusters",
     "--n-clusters",
     "n_clusters",
-    type=AutoInt(1),
-    metavar="N|auto",
+    type=AutoInt(1, ("coarse", "suggested", "fine")),
+    metavar="N|auto|coarse|suggested|fine",
     default="auto",
     show_default=True,
-    help="Number of clusters, chosen if auto.",
+    help="Number of clusters; auto takes the suggested one, coarse and fine others for which there is evidence.",
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
@@ -60,7 +60,7 @@ def cluster(
     sources: tuple[Path, ...],
     output: Path,
     *,
-    n_clusters: int | None,
+    n_clusters: int | str | None,
     k_min: int | None,
     k_max: int | None,
     method: str | None,

@@ -19,22 +19,27 @@ _PATH = click.Path(path_type=Path)
 _SOURCE = click.Path(path_type=Path, exists=True, allow_dash=True)
 
 
-class AutoInt(click.ParamType[int | None]):
-    """A whole number from `minimum`, or the word ``auto`` (None)."""
+class AutoInt(click.ParamType[int | str | None]):
+    """A whole number from `minimum`, the word ``auto`` (None), or one of some further words (itself)."""
 
     name = "N|auto"
 
-    def __init__(self, minimum: int) -> None:
+    def __init__(self, minimum: int, words: tuple[str, ...] = ()) -> None:
         self.minimum = minimum
+        self.words = words
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Return the number, or None for ``auto``."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str | None:
+        """Return the number, the word, or None for ``auto``."""
         if isinstance(value, int) or value is None:
             return value
         if value == "auto":
             return None
+        if value in self.words:
+            return str(value)
         if not value.isdigit() or int(value) < self.minimum:
-            self.fail(f"{value!r} is neither a whole number from {self.minimum} nor 'auto'.", param, ctx)
+            allowed = ", ".join(map(repr, (*self.words, "auto")))
+            nor = f"nor one of {allowed}" if self.words else "nor 'auto'"
+            self.fail(f"{value!r} is neither a whole number from {self.minimum} {nor}.", param, ctx)
         return int(value)
 
 

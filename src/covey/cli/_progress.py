@@ -163,8 +163,9 @@ def _line_class() -> "type[tqdm[Any]]":
         def format_dict(self) -> Any:
             facts = super().format_dict
             label, units = self.words
+            n_total = None if self.total is None else int(self.total)
             line = format_stage(
-                label, units, n_done=self.n, n_total=self.total, elapsed_s=facts["elapsed"], rate=facts["rate"]
+                label, units, n_done=int(self.n), n_total=n_total, elapsed_s=facts["elapsed"], rate=facts["rate"]
             )
             return {**facts, "line": line, "bar_format": self._format(facts["total"], facts["n"])}
 

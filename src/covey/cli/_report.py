@@ -42,7 +42,7 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
         "n_views": plan.n_views,
         "method": plan.spec.name,
         "params": dict(plan.params),
-        "n_clusters": "auto" if plan.n_clusters is None else plan.n_clusters,
+        "n_clusters": plan.granularity if plan.n_clusters is None else plan.n_clusters,
     }
     if as_json:
         echo_json(facts)
@@ -67,10 +67,14 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     """Say what a run made: the clusters, where to look, and the ledger."""
     with Project.open(result.project) as project:
         clusters = project.clusters(result.partition_id)
+        certainty = (project.partition_info(result.partition_id).info.get("certainty") or {}).get("clusters", {})
     if result.selection is not None:
         click.echo(result.selection.why + "\n")
-    rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
-    echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
+    rows = []
+    for c in clusters[:N_CLUSTERS_SHOWN]:
+        said = certainty.get(str(c.label), {})
+        rows.append((c.label, c.name.name, c.size, said.get("word", ""), said.get("n_unsure", "")))
+    echo_table(rows, ("cluster", "name", "images", "clear?", "unsure"))
     if len(clusters) > N_CLUSTERS_SHOWN:
         click.echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
     click.echo()
@@ -85,7 +89,8 @@ def echo_run(result: RunResult, page: Path | None) -> None:
 
 def summary_lines(result: RunResult) -> list[str]:
     """Return what a run found, what it was made from, and what was left out, a line each."""
-    lines = [f"clusters {result.n_clusters}", *level_lines(result.selection)]
+    groups = f" in {result.n_groups} groups" if result.n_groups else ""
+    lines = [f"clusters {result.n_clusters}{groups}", *level_lines(result.selection, result.n_clusters)]
     if result.naming is not None:
         lines.append(naming_line(result.naming))
     elif result.naming_reason:
@@ -98,9 +103,9 @@ def summary_lines(result: RunResult) -> list[str]:
     return lines + aside_lines(result.ledger.notes, result.ledger.left_out)
 
 
-def level_lines(selection: NClustersResult | None) -> list[str]:
+def level_lines(selection: NClustersResult | None, n_clusters: int) -> list[str]:
     """Return the line that says which other numbers of clusters the evidence supports; none without such a number."""
-    others = [level for level in selection.granularities if level.name != "suggested"] if selection else []
+    others = [level for level in selection.granularities if level.n_clusters != n_clusters] if selection else []
     if not others:
         return []
     said = " or ".join(f"-k {level.name} ({level.n_clusters} clusters)" for level in others)
@@ -131,6 +136,7 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
         "backbones": list(result.backbones),
         "n_views": result.n_views,
         "n_clusters": result.n_clusters,
+        "n_groups": result.n_groups,
         "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
         "naming": dataclasses.asdict(result.naming) if result.naming else None,
         "naming_reason": result.naming_reason,

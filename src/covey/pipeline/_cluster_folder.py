@@ -21,11 +21,19 @@ from covey.pipeline._embed import EmbedReport, describe_features, embed_images, 
 from covey.pipeline._evidence import choose_n_clusters
 from covey.pipeline._names import NamingReport, try_to_name
 from covey.pipeline._pixels import checkpoint_file, describe_pixels, fit_pixels, pack_project
-from covey.pipeline._run_plan import RunPlan, check_engine, check_n_clusters, check_output, check_views, plan_run
+from covey.pipeline._run_plan import (
+    RunPlan,
+    check_engine,
+    check_n_clusters,
+    check_output,
+    check_views,
+    pick_number,
+    plan_run,
+)
 from covey.pipeline._stages import fit_estimator, scan_sources
 from covey.pipeline._structure import with_structure
 from covey.selection import NClustersResult
-from covey.store import Ledger, Project
+from covey.store import Ledger, Project, read_groups
 from covey.types import Backbone, Features, Progress
 
 
@@ -41,6 +49,8 @@ class RunResult:
         The new partition.
     n_clusters : int
         How many clusters hold an image.
+    n_groups : int or None
+        Into how many groups they are put; None if there are none.
     selection : NClustersResult or None
         The evidence, if the number of clusters was chosen.
     ledger : Ledger
@@ -71,6 +81,7 @@ class RunResult:
     n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
+    n_groups: int | None = None
     naming: NamingReport | None = None
     naming_reason: str = ""
 
@@ -79,7 +90,7 @@ def cluster_folder(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    n_clusters: int | None = None,
+    n_clusters: int | str | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
     backbone: str | Sequence[str] | None = None,
@@ -104,8 +115,9 @@ def cluster_folder(
         Folders, image files or manifests.
     output : str or Path
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
-    n_clusters : int, optional
-        Number of clusters; chosen by `choose_n_clusters` if not given, whatever the method.
+    n_clusters : int or {"auto", "coarse", "suggested", "fine"}, optional
+        Number of clusters; chosen by `choose_n_clusters` if not given or ``"auto"``, whatever the method. The other
+        words take one of its `granularities`.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
     backbone : str or sequence of str, optional
@@ -149,7 +161,7 @@ def cluster_folder(
         picture to cluster.
     InvalidValueError
         If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, the
-        method takes no views, or what it takes is not what was asked for.
+        method takes no views, what it takes is not what was asked for, or the evidence has no such granularity.
     """
     plan = plan_run(
         sources,
@@ -232,7 +244,7 @@ def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
             selection = choose_n_clusters(features.X, random_state=plan.random_state, progress=progress, **limits)
     with _timed(seconds, "cluster"):
         tell(progress, "cluster")
-        estimator = plan.make_estimator(plan.n_clusters or (selection.n_clusters if selection else 1))
+        estimator = plan.make_estimator(plan.n_clusters or pick_number(selection, plan.granularity))
         fit_estimator(estimator, features.X, progress, method=plan.spec.name, views=features.views)
     facts = describe_features(backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
     partition_id = _keep_partition(run, features, estimator, {**facts, **describe_run(selection, report, seconds)})
@@ -261,7 +273,9 @@ def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping
     """Store the partition of a fitted estimator with the description of its clusters; return its id."""
     tell(run.progress, "describe")
     partition = make_partition(features, estimator, method=run.plan.spec.name, info=info)
-    partition = with_structure(partition, features)
+    selection = info.get("selection") or {}
+    levels = {level["name"]: level["n_clusters"] for level in selection.get("granularities", ())}
+    partition = with_structure(partition, features, levels)
     return run.project.add_partition(partition, summarize_clusters(features, partition))
 
 
@@ -281,6 +295,7 @@ def _name_and_write(
     finally:
         tell(run.progress, "tables")
         tables = tuple(run.project.write_tables(partition_id))
+        tables += tuple(run.project.run_folder(partition_id).glob("tree.json"))
         if selection is not None:
             tables += (run.project.write_evidence(selection.to_dict(), partition_id=partition_id),)
     return naming, reason, tables
@@ -288,11 +303,13 @@ def _name_and_write(
 
 def _result(run: _Run, partition_id: int, report: EmbedReport, **made: Any) -> RunResult:
     """Gather what a run made."""
+    groups = read_groups(run.project.partition_info(partition_id).info)
     return RunResult(
         **{
             "project": run.project.root,
             "partition_id": partition_id,
             "n_clusters": len(run.project.clusters(partition_id)),
+            "n_groups": len(set(groups.values())) or None,
             "selection": None,
             "ledger": run.project.ledger(),
             "extract": report,

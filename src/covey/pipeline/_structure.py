@@ -1,13 +1,18 @@
-"""What a run records of how its clusters lie, for the gallery to draw."""
+"""What a run records of how its clusters lie: figures, how clear each cluster is, and which belong together."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from covey.certainty import calibrate_certainty, describe_certainty
 from covey.figures import structure_figures
+from covey.hierarchy import describe_tree, tree_of_partition
 from covey.types import NOISE, Features, Partition
 
 
-def with_structure(partition: Partition, features: Features) -> Partition:
-    """Add the figures of the features, and of the representation if the partition keeps one.
+def with_structure(
+    partition: Partition, features: Features, granularities: Mapping[str, int] | None = None
+) -> Partition:
+    """Add the figures of the features and of a kept representation, the certainty of each cluster, and the tree.
 
     Parameters
     ----------
@@ -15,11 +20,13 @@ def with_structure(partition: Partition, features: Features) -> Partition:
         What its `info` says is kept.
     features : Features
         The rows that were clustered.
+    granularities : mapping of str to int, optional
+        Names and numbers of clusters for which there is evidence; see `covey.hierarchy.describe_tree`.
 
     Returns
     -------
     partition : Partition
-        With ``structure`` in its `info`; unchanged if all rows are noise.
+        With ``structure``, ``certainty`` and ``tree`` in its `info`; unchanged if all rows are noise.
     """
     if not (partition.labels != NOISE).any():
         return partition
@@ -27,4 +34,12 @@ def with_structure(partition: Partition, features: Features) -> Partition:
     if partition.representation is not None:
         spaces["representation"] = partition.representation
     figures = {name: structure_figures(rows, partition.labels) for name, rows in spaces.items()}
-    return replace(partition, info={**partition.info, "structure": figures})
+    certainty = calibrate_certainty(features.X, partition.labels, partition.probabilities)
+    tree = tree_of_partition(features.X, partition.labels)
+    info = {
+        **partition.info,
+        "structure": figures,
+        "certainty": describe_certainty(certainty, partition.labels),
+        "tree": describe_tree(tree, granularities) if tree is not None else None,
+    }
+    return replace(partition, info=info)

@@ -20,7 +20,7 @@ without one.
 from covey.store._disk import disk_errors
 from covey.store._features import FeatureStore
 from covey.store._project import Project
-from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths, read_groups
 from covey.store._shards import ShardExtras
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
+    "read_groups",
     "disk_errors",
 ]

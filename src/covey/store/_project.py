@@ -418,6 +418,7 @@ class Project:
             return (paths.get(image_id) or self.paths_of(image_id))[0]
 
         _tables.write_clusters(description, info, clusters, self.image_root, first_path)
+        _tables.write_tree(folder, info)
         return TablePaths(assignments, description, self.write_skipped())
 
     def write_skipped(self) -> Path:
