@@ -327,6 +327,7 @@ def test_a_granularity_by_name(nested_folder: Path, project: Path) -> None:
     shown = run("cluster", nested_folder, "-o", project, *QUICK).stdout
     for name, number in levels.items():
         assert (f"-k {name} ({number} clusters)" in shown) == (number != first["n_clusters"])
+    assert first["n_clusters"] == max(levels.values())
     plan = run("cluster", nested_folder, "-o", project, "--dry-run", "-k", "fine", *QUICK).stdout
     assert "k = fine" in plan
 

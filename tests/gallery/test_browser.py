@@ -458,7 +458,8 @@ def test_groups_open_for_what_is_looked_for_and_for_the_keys(
 
     def visible() -> list[str]:
         return browser.run(
-            "return [...document.querySelectorAll('.card h3')].filter((h) => h.checkVisibility()).map((h) => h.textContent)"
+            "const seen = [...document.querySelectorAll('.card h3')].filter((h) => h.checkVisibility());"
+            " return seen.map((h) => h.textContent)"
         )
 
     assert opened() == [False, False]

@@ -26,7 +26,7 @@ EXIT_SKIPPED = 3
     metavar="N|auto|coarse|suggested|fine",
     default="auto",
     show_default=True,
-    help="Number of clusters; auto takes the suggested one, coarse and fine others for which there is evidence.",
+    help="Number of clusters; words take one for which there is evidence, auto the finest of these, in groups.",
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")

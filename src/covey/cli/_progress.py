@@ -19,7 +19,7 @@ STAGES = {
     "read": ("Reading features", ""),
     "choose": ("Choosing k", "numbers"),
     "cluster": ("Clustering", "steps"),
-    "restart": ("Clustering", "restarts"),
+    "restart": ("k-means", "restarts"),
     "train": ("Training", "steps"),
     "beta": ("Choosing beta", "values"),
     "codes": ("Sparse codes", "images"),

@@ -116,8 +116,8 @@ def cluster_folder(
     output : str or Path
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
     n_clusters : int or {"auto", "coarse", "suggested", "fine"}, optional
-        Number of clusters; chosen by `choose_n_clusters` if not given or ``"auto"``, whatever the method. The other
-        words take one of its `granularities`.
+        Number of clusters, whatever the method. Words take one of the `granularities` that `choose_n_clusters` finds;
+        ``"auto"``, the default, the finest of them, whose clusters are then put into groups.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
     backbone : str or sequence of str, optional

@@ -337,7 +337,8 @@ def pick_number(selection: NClustersResult | None, granularity: str) -> int:
     Returns
     -------
     n_clusters : int
-        1 without evidence.
+        1 without evidence. ``"auto"`` takes the finest: to merge two clusters is one step for a person, to split one is
+        an afternoon, and groups keep the coarser view.
 
     Raises
     ------
@@ -347,13 +348,14 @@ def pick_number(selection: NClustersResult | None, granularity: str) -> int:
     if selection is None:
         return 1
     numbers = {level.name: level.n_clusters for level in selection.granularities}
-    name = "suggested" if granularity == "auto" else granularity
-    if name not in numbers:
+    if granularity == "auto":
+        return max(numbers.values())
+    if granularity not in numbers:
         known = ", ".join(f"{level} ({number})" for level, number in numbers.items())
         raise InvalidValueError(
-            f"-k {name}: no criterion has a peak there, the evidence has {known}; take one of these or a number."
+            f"-k {granularity}: no criterion has a peak there, the evidence has {known}; take one of these or a number."
         )
-    return numbers[name]
+    return numbers[granularity]
 
 
 def _split_number(n_clusters: int | str | None) -> tuple[int | None, str]:
