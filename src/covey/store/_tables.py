@@ -61,7 +61,7 @@ def write_clusters(
     image_root: Path | None,
     first_path: Callable[[str], str],
 ) -> None:
-    """Write ``clusters.json``, whole or not at all; `first_path` gives the path by which an image is listed."""
+    """Write ``clusters.json`` and ``tree.json`` beside it; `first_path` gives the path by which an image is listed."""
     groups, certainty = read_groups(info.info), (info.info.get("certainty") or {}).get("clusters", {})
     content = {
         "format": "covey-clusters",
@@ -84,14 +84,7 @@ def write_clusters(
         ],
     }
     _write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def write_tree(folder: Path, info: PartitionInfo) -> None:
-    """Write ``tree.json`` of a run that recorded its tree, whole or not at all."""
-    if not info.info.get("tree"):
-        return
-    head = {"format": "covey-tree", "version": 1, "covey_version": info.covey_version, "run": info.name}
-    _write_text(folder / "tree.json", json.dumps({**head, **info.info["tree"]}))
+    _write_tree(path.parent, info)
 
 
 def write_skipped(path: Path, failures: Iterable[ImageFailure], relative_path: Callable[[Path], str]) -> None:
@@ -124,6 +117,14 @@ def read_evidence(folder: Path) -> dict[str, Any] | None:
     ):
         return None
     return content
+
+
+def _write_tree(folder: Path, info: PartitionInfo) -> None:
+    """Write ``tree.json`` of a run that recorded its tree, whole or not at all."""
+    if not info.info.get("tree"):
+        return
+    head = {"format": "covey-tree", "version": 1, "covey_version": info.covey_version, "run": info.name}
+    _write_text(folder / "tree.json", json.dumps({**head, **info.info["tree"]}))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
