@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from covey import defaults
 from covey.backbones import load_backbone
 from covey.engines import ENGINES, n_threads
 from covey.extract import extract_features
+from covey.registry import DEFAULT_BACKBONE
 from covey.store import FeatureStore
 from covey.types import Backbone, ImageRecord
 
@@ -71,7 +71,7 @@ def measure(engine: str, paths: Sequence[Path], copies: int, backbone: Backbone)
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--backbone", default=defaults.BACKBONE)
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)

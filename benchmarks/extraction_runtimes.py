@@ -26,7 +26,7 @@ import torch
 from covey.backbones import BACKBONES
 from covey.backbones._efficientnet import MULTIPLIERS, architecture, fold
 from covey.backbones._efficientnet._eager import ConvNetwork, TorchNetwork
-from covey.backbones._efficientnet._openvino import OpenVINONetwork
+from covey.backbones._efficientnet._lite_openvino import OpenVINONetwork
 from covey.backbones._runtimes import PixelNetwork, Runtime, build_network
 from covey.backbones._weights import find_weights, read_weights
 from covey.engines import n_threads

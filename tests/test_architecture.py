@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,16 @@ def test_suppressions_are_few_and_say_why() -> None:
                     # The code and two words of reason at the least.
                     assert len(line.split(mark, 1)[1].split()) >= 3, f"{path.name}: {line.strip()}"
     assert n_suppressions <= max(n_lines // 500, 5)
+
+
+PUBLIC_PACKAGES = sorted(
+    ".".join(["covey", *path.parent.relative_to(SOURCE).parts])
+    for path in FILES
+    if path.name == "__init__.py" and "__all__" in path.read_text(encoding="utf-8") and path.parent.name[0] != "_"
+)
+
+
+@pytest.mark.parametrize("package", PUBLIC_PACKAGES)
+def test_public_names_exist(package: str) -> None:
+    module = import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []

@@ -11,9 +11,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from covey.errors import MissingExtraError, UnknownNameError
+
+DEFAULT_BACKBONE: Final = "efficientnet_lite2.in1k"
+"""The better of the backbones whose weights come with the installation."""
+
+DEFAULT_CLUSTERER: Final = "kmeans"
+"""Seconds where the others take minutes."""
 
 _MOST_LISTED = 25  # names that an error lists in full
 _N_NEAR = 5
@@ -138,7 +144,13 @@ class Registry(Mapping[str, Any]):
         return own
 
     def specs(self) -> list[Any]:
-        """Return the rows of all items, in the order of their names."""
+        """Return the rows of all items, in the order of their names.
+
+        Returns
+        -------
+        specs : list
+            One row an item, e.g. a `covey.cluster.ClustererSpec`.
+        """
         return [self.spec(name) for name in self]
 
     @contextmanager

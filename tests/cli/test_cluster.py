@@ -452,8 +452,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     draw = np.random.default_rng(0)
-    for i in range(1500):
-        Image.fromarray(draw.integers(0, 255, size=(96, 96, 3), dtype=np.uint8)).save(folder / f"{i}.bmp")
+    for i in range(3000):
+        Image.fromarray(draw.integers(0, 255, size=(64, 64, 3), dtype=np.uint8)).save(folder / f"{i}.bmp")
     command = [sys.executable, "-m", "covey", "embed", str(folder), "-o", str(project), "-m", "random_patches"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -466,7 +466,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
     done = run("embed", folder, "-o", project, "-m", "random_patches")
     ledger = ledger_of(done.output)
     assert ledger["already"] > 0
-    assert ledger["already"] + ledger["embedded"] == 1500
+    assert ledger["already"] + ledger["embedded"] == 3000
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from covey import defaults
 from covey.cli import cli
 from covey.cli._catalog._list import KINDS
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 
 
 def test_info_and_eval_speak_of_the_run(picture_folder: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_list_names_everything_registered(kind: str) -> None:
 
 def test_list_alone_gives_an_overview_with_the_defaults_marked() -> None:
     text = CliRunner().invoke(cli, ["list"]).stdout
-    for name in (defaults.BACKBONE, defaults.CLUSTERER, "consensus"):
+    for name in (DEFAULT_BACKBONE, DEFAULT_CLUSTERER, "consensus"):
         assert f"{name} [default]" in text
     assert text.count("[default]") == sum(bool(kind.default) for kind in KINDS.values())
     rows = json.loads(CliRunner().invoke(cli, ["list", "--json"]).stdout)

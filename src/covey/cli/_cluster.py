@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
+from covey.cli._history import adopt_option
 from covey.cli._options import AutoInt
+from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
 
@@ -30,7 +31,7 @@ EXIT_SKIPPED = 3
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
-@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
+@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {DEFAULT_CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
@@ -50,6 +51,7 @@ EXIT_SKIPPED = 3
     metavar="PIXELS",
     help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
 )
+@adopt_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
 @click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
@@ -73,6 +75,7 @@ def cluster(
     normalize_parts: bool,
     has_names: bool,
     size: int | None,
+    decision: str,
     has_gallery: bool,
     opens: bool,
     verbose: bool,
@@ -105,7 +108,7 @@ def cluster(
             n_views=n_views,
             normalize_parts=normalize_parts,
             size=size,
-            method=method or defaults.CLUSTERER,
+            method=method or DEFAULT_CLUSTERER,
             preset=preset,
             params=_options.parse_params(params),
             random_state=random_state,
@@ -117,15 +120,18 @@ def cluster(
         if not dry_run:
             start = time.perf_counter()
             result = run_plan(plan, progress)
-            page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+            adoption = _report.adopt_into(result.project, result.partition_id, decision)
+            page = _report.write_pages(result.project, None, progress) if has_gallery else None
             seconds = time.perf_counter() - start
     if dry_run:
         _report.echo_plan(plan, as_json=speech.as_json)
         return
     if speech.as_json:
-        _console.echo_json(_report.run_as_dict(result, page))
+        _console.echo_json({**_report.run_as_dict(result, page), **({"adoption": adoption} if adoption else {})})
     elif not speech.quiet:
         _report.echo_run(result, page)
+        for line in adoption:
+            click.echo(line)
         if verbose:
             _report.echo_times(result.seconds, seconds)
     if opens and page is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
 from covey.cli._cluster import EXIT_SKIPPED
+from covey.registry import DEFAULT_BACKBONE
 
 
 @click.command()
@@ -39,7 +39,7 @@ def embed(
         features, report, ledger = embed_folder(
             sources,
             output,
-            backbone=backbone or defaults.BACKBONE,
+            backbone=backbone or DEFAULT_BACKBONE,
             n_views=n_views,
             device=device,
             scan_options=scan_options,

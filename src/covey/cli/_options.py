@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from covey import defaults
 from covey.backbones import require_models
 from covey.cli._console import apply_options, forbid_network
 from covey.cli._progress import Bars
 from covey.errors import InvalidValueError
+from covey.registry import DEFAULT_BACKBONE
 
 Command = Callable[..., Any]
 
@@ -151,7 +151,7 @@ def embed_options(function: Command) -> Command:
                 multiple=True,
                 help="Backbone, or a model's folder; given again, the features of several are joined. See: "
                 "covey models list.  "
-                f"[default: {defaults.BACKBONE}]",
+                f"[default: {DEFAULT_BACKBONE}]",
             ),
             click.option(
                 "--views",

@@ -26,6 +26,7 @@ STAGES = {
     "describe": ("Describing the clusters", ""),
     "name": ("Naming", "steps"),
     "tables": ("Writing tables", ""),
+    "export": ("Exporting", "files"),
     "gallery": ("Writing the gallery", "pages"),
 }
 

@@ -34,7 +34,7 @@ from torch.nn.functional import normalize
 from covey._arrays import draw_seed, l2_normalize
 from covey._torch import make_generator, to_numpy
 from covey.cluster._base import Clusterer, check_n_clusters
-from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._heads import HeadClusterer
 from covey.cluster._kmeans import KMeans
 from covey.cluster._landmarks import Spectrum, check_n_half_steps
 from covey.cluster._parameters import checked, choice, flag, free, integer, parameters, real
@@ -324,7 +324,7 @@ class SinkhornSpectral(HeadClusterer, Clusterer):
         if progress is not None:
             progress("train", 1, 2)
         labels = spectrum.labels(code, n_clusters, self.device)
-        self._answer(X, directions, labels, n_landmarks=len(spectrum.landmarks.codes))
+        self._keep_head(X, directions, labels, n_landmarks=len(spectrum.landmarks.codes))
         if progress is not None:
             progress("train", 2, 2)
 
@@ -498,7 +498,7 @@ def _largest_eigenpairs(
     if n <= _DENSE_ROWS or n_wanted > n // 2:
         return eigh(block.toarray(), subset_by_index=(n - n_wanted, n - 1))  # type: ignore[no-any-return]  # untyped
     try:
-        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]
+        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]  # untyped
         # untyped
     except ArpackNoConvergence as error:
         raise ConvergenceError(

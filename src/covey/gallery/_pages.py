@@ -179,6 +179,8 @@ class Card:
         ``"clear"``, ``"mixed"`` or ``"loose"``; empty for a run that did not record it.
     n_unsure : int
         Images that similar images of other clusters outvote; see `covey.certainty`.
+    mark : str
+        What a person said of it, ``"reviewed, 2 new"``; empty if nothing.
     """
 
     label: int
@@ -194,6 +196,7 @@ class Card:
     runner_up_scores: tuple[float, ...] = ()
     clarity: str = ""
     n_unsure: int = 0
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +312,7 @@ def build_card(
     links: Links,
     *,
     n_pictures: int = 5,
+    mark: str = "",
     certainty: Mapping[str, Any] | None = None,
 ) -> Card:
     """Describe one cluster.
@@ -323,6 +327,8 @@ def build_card(
         Where things lie, seen from the page that will hold the card.
     n_pictures : int, default=5
         How many representatives to show.
+    mark : str, default=""
+        What a person said of it.
     certainty : mapping, optional
         ``word`` and ``n_unsure`` of the cluster, as `covey.certainty.describe_certainty` gives them.
 
@@ -345,6 +351,7 @@ def build_card(
         runner_up_scores=summary.name.runner_up_scores,
         clarity=str((certainty or {}).get("word", "")),
         n_unsure=int((certainty or {}).get("n_unsure", 0)),
+        mark=mark,
     )
 
 

@@ -14,7 +14,7 @@ from covey.images._pack import PackedImages, pack_images
 from covey.images._preprocess import decode_size, preprocess
 from covey.images._read import TRANSIENT_CODES, hash_pixels, read_image, read_recorded
 from covey.images._sample import sample_images
-from covey.images._scan import ScanReport, scan_images
+from covey.images._scan_folders import ScanReport, scan_images
 from covey.images._thumbnails import encode_thumbnail, has_thumbnail, thumbnail_path, write_thumbnail
 
 __all__ = [

@@ -5,13 +5,19 @@ are constructed with the keywords ``precision`` and ``device``. The exact one is
 is imported when it is asked for. Arrays only.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from covey._arrays import check_features
 from covey.neighbors._registry import NEIGHBOR_ENGINES
+from covey.registry import lazy_exports
 from covey.types import NeighborEngine, NeighborGraph
 
-__all__ = ["METRIC_NAMES", "NEIGHBOR_ENGINES", "nearest_neighbors"]
+if TYPE_CHECKING:
+    from covey.neighbors._embedding import neighbor_embedding
+
+__all__ = ["METRIC_NAMES", "NEIGHBOR_ENGINES", "nearest_neighbors", "neighbor_embedding"]
+
+__getattr__, __dir__ = lazy_exports(__name__, {"_embedding": ("neighbor_embedding",)})
 
 METRIC_NAMES = ("cosine", "euclidean")
 

@@ -1,7 +1,7 @@
 """The walk from a folder of images to a partition in a project.
 
 `cluster_folder` plans (`_run_plan.py`), then walks straight: `_cluster_features`, or `_cluster_pixels` for a method
-that learns from pixels. The stages are in `_stages.py`, `_embed.py` and `_pixels.py`.
+that learns from pixels. The stages are in `_stages.py`, `_embed_images.py` and `_pixel_methods.py`.
 """
 
 import platform
@@ -14,13 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covey import defaults
 from covey.backbones import load_backbone
 from covey.partitions import make_partition, summarize_clusters
-from covey.pipeline._embed import EmbedReport, describe_features, embed_images, load_backbones, load_features
+from covey.pipeline._embed_images import EmbedReport, describe_features, embed_images, load_backbones, load_features
 from covey.pipeline._evidence import choose_n_clusters
 from covey.pipeline._names import NamingReport, try_to_name
-from covey.pipeline._pixels import checkpoint_file, describe_pixels, fit_pixels, pack_project
+from covey.pipeline._pixel_methods import checkpoint_file, describe_pixels, fit_pixels, pack_project
 from covey.pipeline._run_plan import (
     RunPlan,
     check_engine,
@@ -30,8 +29,8 @@ from covey.pipeline._run_plan import (
     pick_number,
     plan_run,
 )
-from covey.pipeline._stages import fit_estimator, scan_sources
-from covey.pipeline._structure import with_structure
+from covey.pipeline._stages import fit_estimator, scan_sources, with_structure
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 from covey.selection import NClustersResult
 from covey.store import Ledger, Project, read_groups
 from covey.types import Backbone, Features, Progress
@@ -97,7 +96,7 @@ def cluster_folder(
     n_views: int = 0,
     normalize_parts: bool = True,
     size: int | None = None,
-    method: str = defaults.CLUSTERER,
+    method: str = DEFAULT_CLUSTERER,
     preset: str | None = None,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
@@ -142,7 +141,7 @@ def cluster_folder(
     device : str, default="auto"
         Where networks run.
     has_names : bool, default=True
-        Name the clusters with covey's own vocabulary where the backbone can compare pictures with words; see
+        Name the clusters where the backbone brings a classifier or can compare images with words; see
         `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
@@ -325,7 +324,7 @@ def embed_folder(
     sources: Sequence[Path],
     output: Path,
     *,
-    backbone: str | Sequence[str] = defaults.BACKBONE,
+    backbone: str | Sequence[str] = DEFAULT_BACKBONE,
     n_views: int = 0,
     device: str = "auto",
     scan_options: Mapping[str, Any] | None = None,

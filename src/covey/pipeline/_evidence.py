@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from covey import defaults
 from covey.errors import ProjectError
-from covey.pipeline._embed import load_backbones, load_features
+from covey.pipeline._embed_images import load_backbones, load_features
+from covey.registry import DEFAULT_BACKBONE
 from covey.selection import NClustersResult, is_constant, select_n_clusters
 from covey.store import Project
 from covey.types import Backbone, FloatArray, Progress
@@ -135,7 +135,7 @@ def _latest_features(project: Project) -> tuple[Sequence[str], bool]:
     """Return the backbones of the latest run, and whether the features of each were scaled before they were joined."""
     partitions = project.partitions()
     if not partitions or not partitions[-1].backbones:
-        return [defaults.BACKBONE], True
+        return [DEFAULT_BACKBONE], True
     return partitions[-1].backbones, bool(partitions[-1].info.get("normalize_parts", True))
 
 

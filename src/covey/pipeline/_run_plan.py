@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from covey import defaults
 from covey._torch import resolve_device
 from covey.backbones import require_models
 from covey.cluster import CLUSTERERS, ClustererSpec, check_parameters
 from covey.engines import ENGINES
 from covey.errors import InvalidValueError, ProjectError
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 from covey.selection import NClustersResult
 
 FEWEST_VIEWS = 2  # methods compare pairs
@@ -87,7 +87,18 @@ class RunPlan:
         return self.n_clusters is None and not self.spec.finds_number
 
     def make_estimator(self, n_clusters: int) -> Any:
-        """Build the method's estimator, not fitted."""
+        """Build the method's estimator, not fitted.
+
+        Parameters
+        ----------
+        n_clusters : int
+            Ignored if the method finds the number itself.
+
+        Returns
+        -------
+        estimator : Clusterer
+            With the parameters of the plan.
+        """
         number = {} if self.spec.finds_number else {"n_clusters": n_clusters}
         return CLUSTERERS[self.spec.name](**{**self.params, **number})
 
@@ -103,7 +114,7 @@ def plan_run(
     n_views: int = 0,
     normalize_parts: bool = True,
     size: int | None = None,
-    method: str = defaults.CLUSTERER,
+    method: str = DEFAULT_CLUSTERER,
     preset: str | None = None,
     params: Mapping[str, Any] | None = None,
     random_state: int = 0,
@@ -148,7 +159,7 @@ def plan_run(
     settings: dict[str, Any] = {"random_state": random_state, "device": device, "preset": preset, "params": params}
     estimator = make_estimator(method, number or 2, **settings)
     check_values(estimator)
-    backbones = () if spec.rows == "images" else check_backbones((defaults.BACKBONE,) if names is None else names)
+    backbones = () if spec.rows == "images" else check_backbones((DEFAULT_BACKBONE,) if names is None else names)
     return RunPlan(
         sources=sources,
         output=output,
@@ -305,6 +316,13 @@ def check_backbones(names: Sequence[str]) -> tuple[str, ...]:
 
 def check_n_clusters(n_clusters: int | None, n_images: int) -> None:
     """Refuse more clusters than there are distinct images.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        The number that was asked for; None if it is chosen.
+    n_images : int
+        The number of distinct images.
 
     Raises
     ------

@@ -12,11 +12,11 @@ from covey.registry import lazy_exports
 from covey.selection._registry import CRITERIA, CriterionSpec
 
 if TYPE_CHECKING:
+    from covey.selection._coding_length_curve import CodingLengthCurve, coding_length_curve
     from covey.selection._consensus import Granularity
     from covey.selection._criteria import CandidateScore
-    from covey.selection._curve import CodingLengthCurve, coding_length_curve
     from covey.selection._result import NClustersResult
-    from covey.selection._sample import Sample, is_constant
+    from covey.selection._row_sample import Sample, is_constant
     from covey.selection._select import default_candidates, select_n_clusters
 
 __all__ = [
@@ -38,9 +38,9 @@ __getattr__, __dir__ = lazy_exports(
     {
         "_consensus": ("Granularity",),
         "_criteria": ("CandidateScore",),
-        "_curve": ("CodingLengthCurve", "coding_length_curve"),
+        "_coding_length_curve": ("CodingLengthCurve", "coding_length_curve"),
         "_result": ("NClustersResult",),
-        "_sample": ("Sample", "is_constant"),
+        "_row_sample": ("Sample", "is_constant"),
         "_select": ("default_candidates", "select_n_clusters"),
     },
 )

@@ -8,7 +8,7 @@ from scipy.signal import find_peaks, peak_prominences
 
 from covey.selection._criteria import CandidateScore
 from covey.selection._registry import CRITERIA, VOTERS
-from covey.selection._sample import Sample
+from covey.selection._row_sample import Sample
 from covey.types import IntArray
 
 APART = 1.5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from covey.metrics import adjusted_rand_score, silhouette_samples
 from covey.objectives.coding_length import coding_length, gaussian_code_lengths
-from covey.selection._sample import Partitions, Sample
+from covey.selection._row_sample import Partitions, Sample
 
 EPS_SQUARED = 0.1
 """Squared distortion of a row whose mean squared length is 1: a tenth of the variance, CPP's value for unit rows."""

@@ -163,7 +163,7 @@ def _accuracies(backbone: EfficientNetLite, photographs: list[tuple[Path, str]])
 @needs_openvino
 @needs_bfloat16
 def test_the_first_convolutions_stay_in_float32() -> None:
-    from covey.backbones._efficientnet._openvino import OpenVINONetwork
+    from covey.backbones._efficientnet._lite_openvino import OpenVINONetwork
     from covey.backbones._efficientnet._rounding import N_EXACT
 
     spec = BACKBONES[NAMES[0]]
@@ -200,12 +200,14 @@ assert not asked, asked
 def test_openvino_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from covey.errors import InvalidValueError
 
-    monkeypatch.setattr("covey.backbones._runtimes._choice.resolve_device", lambda device: torch.device("cuda"))
-    monkeypatch.setattr("covey.backbones._runtimes._choice.matmul_dtype", lambda device, precision: torch.float32)
+    monkeypatch.setattr("covey.backbones._runtimes._runtime_choice.resolve_device", lambda device: torch.device("cuda"))
+    monkeypatch.setattr(
+        "covey.backbones._runtimes._runtime_choice.matmul_dtype", lambda device, precision: torch.float32
+    )
     with pytest.raises(InvalidValueError, match="on the CPU only"):
         load_backbone(NAMES[0], device="cuda", runtime="openvino")
 
 
 def test_torch_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.backbones._runtimes._choice.find_spec", lambda name: None)
+    monkeypatch.setattr("covey.backbones._runtimes._runtime_choice.find_spec", lambda name: None)
     assert load(NAMES[0]).runtime == "torch"

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from covey.errors import ImageReadError
-from covey.images import _scan as scanning
+from covey.images import _scan_folders as scanning
 from covey.images import read_image, scan_images
 from covey.images._decode._raw_previews import find_preview
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from covey.images import MIN_SIDE_PX, ScanReport, scan_images
-from covey.images import _scan as scanning
+from covey.images import _scan_folders as scanning
 
 
 def names(report: ScanReport) -> list[str]:

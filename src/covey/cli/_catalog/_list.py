@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from covey import defaults
 from covey.cli._console import echo_json, echo_table
 from covey.cli._options import Output, result_options
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 
 
 class Kind(NamedTuple):
@@ -32,12 +32,12 @@ class Kind(NamedTuple):
 KINDS = {
     "backbones": Kind(
         "-m",
-        defaults.BACKBONE,
+        DEFAULT_BACKBONE,
         "Comes with covey and suits photos. Stronger ones, e.g. DINOv2: covey models list, covey models download NAME.",
     ),
     "clusterers": Kind(
         "--method",
-        defaults.CLUSTERER,
+        DEFAULT_CLUSTERER,
         "Fast. temi, turtle and scp train small networks on the features, which takes longer and is often better; "
         "hdbscan leaves outliers out.",
     ),
