@@ -23,6 +23,8 @@ DEFAULT_CLUSTERER: Final = "kmeans"
 
 _MOST_LISTED = 25  # names that an error lists in full
 _N_NEAR = 5
+_N_CONTAINING = 10
+_FEWEST_LETTERS = 3  # fewer are in too many names
 
 
 class Spec(Protocol):
@@ -174,7 +176,7 @@ class Registry(Mapping[str, Any]):
 
     def _explain(self, name: str) -> str:
         names = list(self)
-        near = difflib.get_close_matches(name, names, n=_N_NEAR, cutoff=0.4)
+        near = _containing(name, names) or difflib.get_close_matches(name, names, n=_N_NEAR, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         if near and len(names) > _MOST_LISTED:
             return f"Unknown {self.kind} {name!r}.{hint} There are {len(names)}; near it: {', '.join(near)}."
@@ -188,6 +190,15 @@ class Registry(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._known())
+
+
+def _containing(name: str, names: Sequence[str]) -> list[str]:
+    """Return the names that begin with what was typed or else contain it: somebody who types ``dinov2`` means those."""
+    typed = name.casefold()
+    if len(typed) < _FEWEST_LETTERS:
+        return []
+    found = [other for other in names if typed in other.casefold()]
+    return sorted(found, key=lambda other: (not other.casefold().startswith(typed), len(other), other))[:_N_CONTAINING]
 
 
 def lazy_exports(

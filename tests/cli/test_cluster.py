@@ -265,6 +265,105 @@ def test_a_value_that_the_method_refuses_is_one_line(picture_folder: Path, proje
     assert not list(project.glob("runs/*"))
 
 
+@pytest.mark.parametrize("option", ["-k", "--clusters", "--n-clusters"])
+def test_the_number_has_three_spellings(picture_folder: Path, project: Path, option: str) -> None:
+    run("cluster", picture_folder, "-o", project, option, 2, "--no-gallery", *QUICK)
+    assert {row["cluster"] for row in assignments(project)} == {"0", "1"}
+
+
+@pytest.fixture
+def nested_folder(tmp_path: Path) -> Path:
+    """Return three broad colors, each in three shades: 90 images."""
+    folder = tmp_path / "nested"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for broad in range(3):
+        for shade in range(3):
+            for i in range(10):
+                pixels = np.zeros((32, 32, 3), dtype=np.float64)
+                pixels[:, :, broad] = 220
+                pixels[: 6 + 4 * shade, :, (broad + 1) % 3] = 90 + 60 * shade
+                pixels += draw.normal(scale=6, size=pixels.shape)
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{broad}-{shade}-{i}.png")
+    return folder
+
+
+def test_clusters_are_put_into_groups(nested_folder: Path, project: Path) -> None:
+    result = run("cluster", nested_folder, "-o", project, "-k", 9, *QUICK)
+    assert "clusters 9 in 3 groups" in result.stdout
+    rows = assignments(project)
+    colors = {group: {row["path"][0] for row in rows if row["group"] == group} for group in {r["group"] for r in rows}}
+    assert sorted(colors) == ["0", "1", "2"]
+    assert all(len(broad) == 1 for broad in colors.values())
+    (file,) = project.glob("runs/*/clusters.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert "tree" not in content["info"]
+    parents = {str(cluster["id"]): str(cluster["parent"]) for cluster in content["clusters"]}
+    assert all(parents[row["cluster"]] == row["group"] for row in rows)
+    assert {cluster["certainty"]["word"] for cluster in content["clusters"]} <= {"clear", "mixed", "loose"}
+    tree = json.loads(file.with_name("tree.json").read_text(encoding="utf-8"))
+    assert (tree["format"], tree["version"], len(tree["merges"])) == ("covey-tree", 1, 8)
+    assert tree["merges"][-1][3] == 90
+    (level,) = tree["levels"]
+    assert level["name"] == tree["groups"] == "groups"
+    assert {str(label): str(group) for group, labels in enumerate(level["members"]) for label in labels} == parents
+    page = (project / "gallery" / "index.html").read_text(encoding="utf-8")
+    assert page.count('<details class="group">') == 3
+
+
+def test_a_granularity_by_name(nested_folder: Path, project: Path) -> None:
+    first = json.loads(run("cluster", nested_folder, "-o", project, "--json", *QUICK).stdout)
+    levels = {level["name"]: level["n_clusters"] for level in first["selection"]["granularities"]}
+    assert len(levels) > 1, levels
+    for word in ("coarse", "suggested", "fine"):
+        result = run("cluster", nested_folder, "-o", project, "--json", "-k", word, *QUICK)
+        if word in levels:
+            found = json.loads(result.stdout)
+            assert found["n_clusters"] == len(found["clusters"]) == levels[word]
+        else:
+            assert result.exit_code == 1
+            assert f"-k {word}: no criterion has a peak there, the evidence has" in result.stderr
+            assert all(f"{name} ({number})" in result.stderr for name, number in levels.items())
+    shown = run("cluster", nested_folder, "-o", project, *QUICK).stdout
+    for name, number in levels.items():
+        assert (f"-k {name} ({number} clusters)" in shown) == (number != first["n_clusters"])
+    assert first["n_clusters"] == max(levels.values())
+    plan = run("cluster", nested_folder, "-o", project, "--dry-run", "-k", "fine", *QUICK).stdout
+    assert "k = fine" in plan
+
+
+def test_the_gallery_is_opened_on_request(picture_folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK)
+    assert opened == []
+    run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, "--open", "-q")
+    assert opened == [(project / "gallery" / "index.html").as_uri()]
+    refused = run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, "--open", "--no-gallery")
+    assert refused.exit_code == 2
+    assert "--open needs the gallery" in refused.stderr
+
+
+def test_verbose_tells_the_stages_times(picture_folder: Path, project: Path) -> None:
+    def stages(*more: str) -> list[str]:
+        said = run("cluster", picture_folder, "-o", project, "-k", 2, *QUICK, *more).stdout
+        return [line.split()[1] for line in said.splitlines() if line.startswith("time ")]
+
+    assert stages() == []
+    assert stages("-v") == ["scan", "embed", "choose", "cluster", "name", "everything"]
+
+
+def test_the_end_says_what_was_found_and_what_was_not(picture_folder: Path, project: Path) -> None:
+    (picture_folder / "empty.jpg").touch()
+    (picture_folder / "holiday.pdf").write_text("not an image")
+    said = run("cluster", picture_folder, "-o", project, *QUICK).stdout.splitlines()
+    assert "clusters 3" in said
+    assert "skipped  1 file: 1 zero size file; skipped.csv names each" in said
+    assert "left out files that are not images: document=1" in said
+    assert said[-2].startswith("gallery  ")
+    assert said[-1].startswith("found=25 ")
+
+
 def test_quiet_says_nothing(picture_folder: Path, project: Path) -> None:
     assert run("cluster", picture_folder, "-o", project, "-k", 2, "-q", *QUICK).output == ""
 
@@ -286,7 +385,7 @@ def test_include_and_exclude(picture_folder: Path, project: Path) -> None:
         (["--method", "temi", "--preset", "papr"], 1, "temi has no preset 'papr'; it has fast, paper,"),
         (["--method", "kmeans", "--preset", "paper"], 1, "kmeans has no preset 'paper'; it has none"),
         (["-p", "n_heads"], 1, "must have the form NAME=VALUE"),
-        (["-k", "0"], 2, "'0' is neither a whole number from 1 nor 'auto'"),
+        (["-k", "0"], 2, "'0' is neither a whole number from 1 nor one of 'coarse', 'suggested', 'fine', 'auto'"),
         (["-k", "many"], 2, "'many' is neither"),
         (["--device", "tpu"], 1, "Unknown device 'tpu'"),
         (["--engine", "steam"], 1, "Unknown engine 'steam'"),
@@ -375,6 +474,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
     [
         (["--preset", "nonsense"], "kmeans has no preset 'nonsense'"),
         (["--method", "hdbscan", "-k", 5], "HDBSCAN finds the number of clusters itself"),
+        (["--method", "hdbscan", "-k", "fine"], "HDBSCAN finds the number of clusters itself"),
         (["-k", 3, "-p", "spherical=maybe"], "spherical is 'maybe'; it must be True or False"),
         (["-k", 3, "-p", "n_init=abc"], "n_init is 'abc'"),
         (["-k", 3, "-p", "n_inits=2"], "kmeans has no parameter 'n_inits'"),

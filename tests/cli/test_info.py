@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from covey.cli import cli
+from covey.cli._catalog._list import KINDS
+from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 
 
 def test_info_and_eval_speak_of_the_run(picture_folder: Path, tmp_path: Path) -> None:
@@ -66,3 +68,36 @@ def test_list_names_everything_registered(kind: str) -> None:
     assert rows
     text = CliRunner().invoke(cli, ["list", kind]).stdout
     assert all(row["name"] in text for row in rows)
+
+
+def test_list_alone_gives_an_overview_with_the_defaults_marked() -> None:
+    text = CliRunner().invoke(cli, ["list"]).stdout
+    for name in (DEFAULT_BACKBONE, DEFAULT_CLUSTERER, "consensus"):
+        assert f"{name} [default]" in text
+    assert text.count("[default]") == sum(bool(kind.default) for kind in KINDS.values())
+    rows = json.loads(CliRunner().invoke(cli, ["list", "--json"]).stdout)
+    assert [row["kind"] for row in rows] == list(KINDS)
+    for row in rows:
+        assert row["advice"]
+        assert row["default"] in {"", *row["names"]}
+        assert all(name in text for name in row["names"])
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "metrics"], ["models", "list"]])
+def test_quiet_lists_print_json_alone(words: list[str]) -> None:
+    assert CliRunner().invoke(cli, [*words, "-q"]).output == ""
+    assert json.loads(CliRunner().invoke(cli, [*words, "-q", "--json"]).stdout)
+
+
+def test_commands_on_a_project_speak_alike(picture_folder: Path, tmp_path: Path) -> None:
+    project = str(tmp_path / "p.covey")
+    words = ["cluster", str(picture_folder), "-o", project, "-k", "3", "-m", "color_histogram", "-q", "--no-gallery"]
+    assert CliRunner().invoke(cli, words).output == ""
+    labels = ["--labels", str(tmp_path / "known.csv")]
+    rows = [f"{path.name},{path.name.partition('-')[0]}" for path in picture_folder.iterdir()]
+    (tmp_path / "known.csv").write_text("filename,class\n" + "\n".join(rows), encoding="utf-8")
+    for command in (["info"], ["gallery"], ["eval", *labels], ["search", "--cluster", "0"], ["k"]):
+        name, *more = command
+        assert CliRunner().invoke(cli, [name, project, *more, "-q"]).output == "", name
+        assert json.loads(CliRunner().invoke(cli, [name, project, *more, "-q", "--json"]).stdout), name
+        assert CliRunner().invoke(cli, [name, project, *more]).stdout, name

@@ -1,4 +1,6 @@
 import csv
+import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,9 +16,35 @@ def test_digits(tmp_path: Path) -> None:
     assert Path(result.stdout.removesuffix("\n")).resolve() == tmp_path / "out" / "digits"
     table = tmp_path / "out" / "digits.csv"
     assert str(Path("out") / "digits.csv") in result.stderr
+    assert "covey cluster" in result.stderr
     with table.open(newline="", encoding="utf-8") as file:
         names = {row["filename"] for row in csv.DictReader(file)}
     assert names == {path.name for path in (tmp_path / "out" / "digits").iterdir()}
+
+
+def test_what_to_type_next_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands on standard error, run as they are, in the folder where they were printed."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["sample", "my samples", "--kind", "digits"])
+    commands = [shlex.split(line) for line in result.stderr.splitlines() if line.startswith("  covey ")]
+    assert [words[1] for words in commands] == ["cluster", "eval"]
+    for picture in sorted((tmp_path / "my samples" / "digits").iterdir())[60:]:
+        picture.unlink()
+    for words in commands:
+        more = ["-m", "random_patches", "-k", "10"] if words[1] == "cluster" else []
+        done = CliRunner().invoke(cli, [*words[1:], *more])
+        assert done.exit_code == 0, done.output
+    assert opened == [(tmp_path / "my samples" / "digits.covey" / "gallery" / "index.html").as_uri()]
+
+
+def test_json_and_quiet(tmp_path: Path) -> None:
+    words = ["sample", str(tmp_path), "--kind", "digits"]
+    told = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
+    assert Path(told["folder"]).is_dir()
+    assert Path(told["labels"]).is_file()
+    assert CliRunner().invoke(cli, [*words, "-q"]).output == ""
 
 
 def test_emoji_without_their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -440,3 +440,41 @@ def test_two_thousand_clusters_filter_quickly(browser: Browser, numbers: Callabl
     )
     assert browser.find("#shown").text == "12 of 2,000"  # 199, 1199 and 1990 to 1999
     assert elapsed < 2000
+
+
+@pytest.mark.usefixtures("quiet")
+def test_groups_open_for_what_is_looked_for_and_for_the_keys(
+    browser: Browser, numbers: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Closed groups are skipped by the keys and opened by the filter; when its words are gone they are as before."""
+    from selenium.webdriver.common.keys import Keys
+
+    level = {"name": "coarse", "n_clusters": 2, "members": [[0, 3], [1, 2]]}
+    project = numbers(tmp_path / "p.covey", (40, 30, 20, 10), info={"tree": {"levels": [level], "groups": "coarse"}})
+    browser.driver.get(write_gallery(project, 1, tmp_path / "grouped").as_uri())
+
+    def opened() -> list[bool]:
+        return browser.run("return [...document.querySelectorAll('.group')].map((g) => g.open)")
+
+    def visible() -> list[str]:
+        return browser.run(
+            "const seen = [...document.querySelectorAll('.card h3')].filter((h) => h.checkVisibility());"
+            " return seen.map((h) => h.textContent)"
+        )
+
+    assert opened() == [False, False]
+    assert visible() == []
+    browser.press("j")
+    assert browser.focused() == -1  # nothing is open, so there is nothing to walk through
+    browser.find(".group:nth-of-type(2) summary").click()
+    assert visible() == ["Cluster 1", "Cluster 2"]
+    browser.press("/", "3")
+    assert opened() == [True, False]
+    assert visible() == ["Cluster 3"]
+    assert browser.find("#shown").text == "1 of 4"
+    browser.press(Keys.ESCAPE)
+    assert opened() == [False, True]
+    browser.run("const s = document.querySelector('#sort'); s.value = 'size asc'; s.dispatchEvent(new Event('change'))")
+    assert visible() == ["Cluster 2", "Cluster 1"]
+    browser.press("j", "j")
+    assert browser.run("return document.activeElement.querySelector('h3').textContent") == "Cluster 1"

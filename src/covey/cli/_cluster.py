@@ -1,6 +1,8 @@
 """`covey cluster`: from a folder of pictures to a gallery of its groups."""
 
 import sys
+import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ EXIT_SKIPPED = 3
 @_options.source_options
 @click.option(
     "-k",
+    "--clusters",
     "--n-clusters",
-    type=AutoInt(1),
-    metavar="N|auto",
+    "n_clusters",
+    type=AutoInt(1, ("coarse", "suggested", "fine")),
+    metavar="N|auto|coarse|suggested|fine",
     default="auto",
     show_default=True,
-    help="Number of clusters, chosen if auto.",
+    help="Number of clusters; words take one for which there is evidence, auto the finest of these, in groups.",
 )
 @click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters that auto considers.")
@@ -54,6 +58,8 @@ EXIT_SKIPPED = 3
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--allow-missing", is_flag=True, help="Cluster although most of the known images are not there.")
 @_options.raw_csv_option
+@click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
+@click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
@@ -61,7 +67,7 @@ def cluster(
     sources: tuple[Path, ...],
     output: Path,
     *,
-    n_clusters: int | None,
+    n_clusters: int | str | None,
     k_min: int | None,
     k_max: int | None,
     method: str | None,
@@ -78,6 +84,8 @@ def cluster(
     has_gallery: bool,
     allow_missing: bool,
     raw_csv: bool,
+    opens: bool,
+    verbose: bool,
     dry_run: bool,
     strict: bool,
     scan_options: dict[str, Any],
@@ -90,43 +98,53 @@ def cluster(
     The project folder then holds features, tables, and a gallery that opens in a browser. Run it again after
     adding pictures, or after an interruption: only what is new is computed.
     """
-    from covey.cli import _report
-    from covey.pipeline import plan_run, run_plan
+    if opens and not has_gallery:
+        raise click.UsageError("--open needs the gallery; leave out --no-gallery.")
+    with speech.bars() as progress:
+        progress("start", 0, None)  # loading torch takes seconds
+        from covey.cli import _report
+        from covey.pipeline import plan_run, run_plan
 
-    plan = plan_run(
-        sources,
-        output,
-        n_clusters=n_clusters,
-        k_min=k_min,
-        k_max=k_max,
-        backbone=backbone,
-        n_views=n_views,
-        normalize_parts=normalize_parts,
-        size=size,
-        method=method or DEFAULT_CLUSTERER,
-        preset=preset,
-        params=_options.parse_params(params),
-        random_state=random_state,
-        device=device,
-        has_names=has_names,
-        scan_options=scan_options,
-        extract_options=extract_options,
-        allow_missing=allow_missing,
-        raw_csv=raw_csv,
-    )
+        plan = plan_run(
+            sources,
+            output,
+            n_clusters=n_clusters,
+            k_min=k_min,
+            k_max=k_max,
+            backbone=backbone,
+            n_views=n_views,
+            normalize_parts=normalize_parts,
+            size=size,
+            method=method or DEFAULT_CLUSTERER,
+            preset=preset,
+            params=_options.parse_params(params),
+            random_state=random_state,
+            device=device,
+            has_names=has_names,
+            scan_options=scan_options,
+            extract_options=extract_options,
+            allow_missing=allow_missing,
+            raw_csv=raw_csv,
+        )
+        if not dry_run:
+            start = time.perf_counter()
+            result = run_plan(plan, progress, is_last_step=False)
+            adoption = _report.adopt_into(result.project, result.partition_id, decision)
+            page = _report.write_pages(result.project, None, progress) if has_gallery else None
+            _report.finish_run(result)
+            seconds = time.perf_counter() - start
     if dry_run:
         _report.echo_plan(plan, as_json=speech.as_json)
         return
-    with speech.bars() as progress:
-        result = run_plan(plan, progress, is_last_step=False)
-        adoption = _report.adopt_into(result.project, result.partition_id, decision)
-        page = _report.write_pages(result.project, None, progress) if has_gallery else None
-        _report.finish_run(result)
     if speech.as_json:
         _console.echo_json({**_report.run_as_dict(result, page), **({"adoption": adoption} if adoption else {})})
     elif not speech.quiet:
         _report.echo_run(result, page)
         for line in adoption:
             echo(line)
+        if verbose:
+            _report.echo_times(result.seconds, seconds)
+    if opens and page is not None:
+        webbrowser.open(page.resolve().as_uri())
     if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)

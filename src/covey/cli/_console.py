@@ -1,73 +1,14 @@
-"""What commands share when they speak to a person: progress, JSON, tables, the network guard."""
+"""What commands share when they speak to a person: JSON, tables, the ledger, the network guard."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from covey._text_files import printable
 from covey.cli._output import echo
-
-STAGES = {
-    "scan": ("Scanning", "file"),
-    "embed": ("Embedding", "image"),
-    "views": ("Views", "view"),
-    "choose": ("Choosing k", "step"),
-    "cluster": ("Clustering", "step"),
-    "restart": ("k-means", "restart"),
-    "codes": ("Sparse codes", "image"),
-    "name": ("Naming", "step"),
-    "gallery": ("Gallery", "page"),
-    "export": ("Export", "file"),
-}
-
-
-class Bars:
-    """A progress callback that draws one bar a stage on standard error, with rate and time left.
-
-    Parameters
-    ----------
-    is_shown : bool
-        False draws nothing. Nothing is drawn either where standard error is no terminal.
-    """
-
-    def __init__(self, *, is_shown: bool) -> None:
-        self._is_shown = is_shown and sys.stderr.isatty()
-        self._stage = ""
-        self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def __call__(self, stage: str, n_done: int, n_total: int | None) -> None:
-        """Move the bar of `stage`; a new stage, or the same for another backbone, ends the bar before."""
-        if not self._is_shown:
-            return
-        if stage != self._stage or n_done < self._bar.n:
-            self._open(stage, n_total)
-        self._bar.total = n_total
-        self._bar.update(n_done - self._bar.n)
-
-    def _open(self, stage: str, n_total: int | None) -> None:
-        from tqdm import tqdm
-
-        self._close()
-        label, unit = STAGES.get(stage, (stage.capitalize(), "step"))
-        self._stage = stage
-        self._bar = tqdm(desc=f"{label:<10}", total=n_total, unit=f" {unit}", file=sys.stderr, smoothing=0.1)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._stage = None, ""
 
 
 def echo_json(value: Any) -> None:

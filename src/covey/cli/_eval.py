@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from covey.cli._console import echo_json, echo_table
-from covey.cli._options import project_argument, run_option
+from covey.cli._options import Output, project_argument, result_options, run_option
 from covey.cli._output import echo
 
 
@@ -20,8 +20,8 @@ from covey.cli._output import echo
 )
 @run_option
 @click.option("--per-class", is_flag=True, help="Show the accuracy of each class too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bool, as_json: bool) -> None:
+@result_options
+def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bool, speech: Output) -> None:
     """Score a partition against known labels.
 
     The labels are used for this and nothing else: no choice in covey ever looks at them.
@@ -36,8 +36,10 @@ def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bo
         chosen = opened.partition_info(partition_id)
         known = None if labels == "folders" else read_label_table(path)
         result = evaluate_partition(opened, chosen.id, None if known is None else known.classes)
-    if as_json:
+    if speech.as_json:
         echo_json({"partition": chosen.id, "method": chosen.method, **dataclasses.asdict(result)})
+        return
+    if speech.quiet:
         return
     echo(
         f"{chosen.name}: {result.n_images} images, {result.n_clusters} clusters, {result.n_classes} classes "

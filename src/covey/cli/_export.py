@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covey.cli._console import Bars, echo_json, shell_path
+from covey.cli._console import echo_json, shell_path
 from covey.cli._output import echo
+from covey.cli._progress import Bars
 from covey.errors import InvalidValueError
 
 if TYPE_CHECKING:

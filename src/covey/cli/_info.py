@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path
-from covey.cli._options import project_argument
+from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path
+from covey.cli._options import Output, output_options, project_argument, result_options
 from covey.cli._output import echo
 
 if TYPE_CHECKING:
-    from covey.store import FeatureSetInfo
+    from covey.store import FeatureSetInfo, ProjectSummary
 
 
 @click.command()
 @project_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def info(project: Path, as_json: bool) -> None:
+@result_options
+def info(project: Path, speech: Output) -> None:
     """Say what a project holds.
 
     Its images, feature sets and partitions.
@@ -27,9 +27,14 @@ def info(project: Path, as_json: bool) -> None:
 
     with Project.open(project) as opened:
         summary = opened.summary()
-    if as_json:
+    if speech.as_json:
         echo_json(dataclasses.asdict(summary))
-        return
+    elif not speech.quiet:
+        _echo_summary(summary)
+
+
+def _echo_summary(summary: "ProjectSummary") -> None:
+    """Print the ledger, the feature sets and the partitions."""
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
     counts = (ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates)
     echo(ledger_line(*counts, ledger.failures, n_missing=ledger.n_missing))
@@ -77,11 +82,14 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
     type=click.IntRange(0, 10**9),
     help="A run as it was computed.  [default: the corrected result]",
 )
-@click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
-def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
+@output_options
+def gallery(project: Path, partition_id: int | None, speech: Output) -> None:
     """Write the pages of a project again: of its corrected result, or of a run as it was computed."""
     from covey.cli._report import write_pages
 
-    with Bars(is_shown=has_progress) as progress:
+    with speech.bars() as progress:
         page = write_pages(project, partition_id, progress)
-    echo(shell_path(page))
+    if speech.as_json:
+        echo_json({"partition": partition_id, "gallery": page})
+    elif not speech.quiet:
+        echo(shell_path(page))

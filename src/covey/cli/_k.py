@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from covey.backbones import require_models
 from covey.cli import _console, _options
 from covey.cli._output import echo
 
 if TYPE_CHECKING:
+    from covey.cli._progress import Bars
     from covey.pipeline import ProjectEvidence
 
 
@@ -50,10 +52,13 @@ def k(
     Five criteria judge each number without labels. The table shows them all, k.json keeps them, and the gallery of the
     latest run, if there is one, gets a page. Nothing is clustered anew: take a number over with covey cluster -k N.
     """
-    from covey.pipeline import weigh_project
-    from covey.store import Project
-
+    if backbone:
+        require_models(backbone)
     with speech.bars() as progress:
+        progress("start", 0, None)
+        from covey.pipeline import weigh_project
+        from covey.store import Project
+
         evidence = weigh_project(
             project,
             backbone=backbone or None,
@@ -73,7 +78,7 @@ def k(
         _echo(evidence, page)
 
 
-def _write_page(project: Path, progress: _console.Bars) -> Path:
+def _write_page(project: Path, progress: "Bars") -> Path:
     from covey.cli._report import write_pages
 
     return write_pages(project, None, progress).with_name("k.html")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covey.cli import _console
-from covey.cli._options import project_argument, raw_csv_option, run_option
+from covey.cli._options import Output, output_options, project_argument, raw_csv_option, result_options, run_option
 from covey.cli._output import echo
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ _model_option = click.option(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @raw_csv_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages again.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
+@output_options
 def name(
     project: Path,
     partition_id: int | None,
@@ -77,8 +76,7 @@ def name(
     device: str,
     raw_csv: bool,
     has_gallery: bool,
-    as_json: bool,
-    has_progress: bool,
+    speech: Output,
 ) -> None:
     """Name the clusters of a run.
 
@@ -86,13 +84,14 @@ def name(
     a vocabulary, images vote for its words, through the text tower of their backbone or a bridge that stands in for
     one. Only the words change, never who is in which cluster.
     """
-    from covey.cli._report import naming_line, write_pages
-    from covey.pipeline import name_partition
-    from covey.store import Project
-    from covey.text import CommandCaptioner
-
     limits = {} if threshold is None else {"threshold": threshold}
-    with _console.Bars(is_shown=has_progress) as progress:
+    with speech.bars() as progress:
+        progress("start", 0, None)
+        from covey.cli._report import naming_line, write_pages
+        from covey.pipeline import name_partition
+        from covey.store import Project
+        from covey.text import CommandCaptioner
+
         with Project.open(project) as opened, opened.lock():
             run = opened.partition_info(partition_id)
             report = name_partition(
@@ -110,9 +109,11 @@ def name(
             opened.write_tables(run.id, is_raw=raw_csv)
             clusters = opened.clusters(run.id)
         page = write_pages(project, partition_id, progress) if has_gallery else None
-    if as_json:
+    if speech.as_json:
         told = [{**c.name._asdict(), "images": c.size} for c in clusters]
         _console.echo_json({"partition": run.id, **dataclasses.asdict(report), "clusters": told, "gallery": page})
+        return
+    if speech.quiet:
         return
     rows = [(c.label, c.name.name, c.name.score, c.size, ", ".join(c.name.runners_up)) for c in clusters]
     _console.echo_table(rows, ("cluster", "name", "score", "images", "or"))
@@ -165,7 +166,7 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
 @run_option
 @_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@result_options
 def search(
     project: Path,
     *,
@@ -180,7 +181,7 @@ def search(
     partition_id: int | None,
     models: tuple[str, ...],
     device: str,
-    as_json: bool,
+    speech: Output,
 ) -> None:
     """Find pictures by a picture, by words or by a cluster.
 
@@ -204,8 +205,10 @@ def search(
             backbones=_load(models, device),
             device=device,
         )
-    if as_json:
+    if speech.as_json:
         _console.echo_json(dataclasses.asdict(result))
+        return
+    if speech.quiet:
         return
     rows = [(hit.score, hit.cluster, hit.name, hit.path) for hit in result.hits]
     _console.echo_table(rows, ("score", "cluster", "name", "path"))

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from covey.cli._console import Bars, apply_options, forbid_network
+from covey.backbones import require_models
+from covey.cli._console import apply_options, forbid_network
+from covey.cli._progress import Bars
 from covey.errors import InvalidValueError
 from covey.registry import DEFAULT_BACKBONE
 
@@ -18,22 +20,27 @@ _PATH = click.Path(path_type=Path)
 _SOURCE = click.Path(path_type=Path, exists=True, allow_dash=True)
 
 
-class AutoInt(click.ParamType[int | None]):
-    """A whole number from `minimum`, or the word ``auto`` (None)."""
+class AutoInt(click.ParamType[int | str | None]):
+    """A whole number from `minimum`, the word ``auto`` (None), or one of some further words (itself)."""
 
     name = "N|auto"
 
-    def __init__(self, minimum: int) -> None:
+    def __init__(self, minimum: int, words: tuple[str, ...] = ()) -> None:
         self.minimum = minimum
+        self.words = words
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Return the number, or None for ``auto``."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str | None:
+        """Return the number, the word, or None for ``auto``."""
         if isinstance(value, int) or value is None:
             return value
         if value == "auto":
             return None
+        if value in self.words:
+            return str(value)
         if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or int(value) < self.minimum:
-            self.fail(f"{value!r} is neither a whole number from {self.minimum} nor 'auto'.", param, ctx)
+            allowed = ", ".join(map(repr, (*self.words, "auto")))
+            nor = f"nor one of {allowed}" if self.words else "nor 'auto'"
+            self.fail(f"{value!r} is neither a whole number from {self.minimum} {nor}.", param, ctx)
         return int(value)
 
 
@@ -45,7 +52,7 @@ class Output(NamedTuple):
     as_json : bool
         Whether the result is printed as JSON.
     has_progress : bool
-        Whether progress bars are drawn.
+        Whether progress is shown.
     quiet : bool
         Whether nothing is printed but errors and JSON.
     """
@@ -127,6 +134,8 @@ def embed_options(function: Command) -> Command:
     ) -> Any:
         if offline:
             forbid_network()
+        if models:  # before torch is loaded, which takes seconds
+            require_models(models)
         extract_options = drop_none({"engine": engine, "batch_size": batch_size, "n_workers": workers})
         if retry_failed:
             extract_options["retry_failed"] = True
@@ -171,6 +180,13 @@ def embed_options(function: Command) -> Command:
     )
 
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_progress_option = click.option(
+    "--progress/--no-progress", "has_progress", default=True, show_default=True, help="Show progress."
+)
+_quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and --json.")
+
+
 def output_options(function: Command) -> Command:
     """Add the options that say how the command speaks; the command gets them as ``speech``, an `Output`."""
 
@@ -178,14 +194,17 @@ def output_options(function: Command) -> Command:
     def call(*, as_json: bool, has_progress: bool, quiet: bool, **given: Any) -> Any:
         return function(speech=Output(as_json, has_progress, quiet), **given)
 
-    return apply_options(
-        call,
-        [
-            click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-            click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars."),
-            click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and --json."),
-        ],
-    )
+    return apply_options(call, [_json_option, _progress_option, _quiet_option])
+
+
+def result_options(function: Command) -> Command:
+    """Add the options of `output_options` for a command that is done at once and draws no progress."""
+
+    @wraps(function)
+    def call(*, as_json: bool, quiet: bool, **given: Any) -> Any:
+        return function(speech=Output(as_json, False, quiet), **given)
+
+    return apply_options(call, [_json_option, _quiet_option])
 
 
 project_argument = click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False))

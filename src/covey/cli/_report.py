@@ -2,16 +2,19 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.cli._history import adoption_lines
 from covey.cli._output import echo
+from covey.cli._progress import Bars
 from covey.corrections import adopt_run, find_corrected
 from covey.gallery import write_gallery
 from covey.images import scan_images
 from covey.pipeline import NamingReport, RunPlan, RunResult, check_n_clusters
+from covey.selection import NClustersResult
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -55,7 +58,7 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
         "n_views": plan.n_views,
         "method": plan.spec.name,
         "params": dict(plan.params),
-        "n_clusters": "auto" if plan.n_clusters is None else plan.n_clusters,
+        "n_clusters": plan.granularity if plan.n_clusters is None else plan.n_clusters,
     }
     if as_json:
         echo_json(facts)
@@ -80,27 +83,63 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     """Say what a run made: the clusters, where to look, and the ledger."""
     with Project.open(result.project) as project:
         clusters = project.clusters(result.partition_id)
+        certainty = (project.partition_info(result.partition_id).info.get("certainty") or {}).get("clusters", {})
     if result.selection is not None:
-        echo(result.selection.why)
-    rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
-    echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
+        echo(result.selection.why + "\n")
+    rows = []
+    for c in clusters[:N_CLUSTERS_SHOWN]:
+        said = certainty.get(str(c.label), {})
+        rows.append((c.label, c.name.name, c.size, said.get("word", ""), said.get("n_unsure", "")))
+    echo_table(rows, ("cluster", "name", "images", "clear?", "unsure"))
     if len(clusters) > N_CLUSTERS_SHOWN:
         echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
     echo()
-    if page is not None:
-        echo(f"gallery  {shell_path(page)}")
+    for line in summary_lines(result):
+        echo(line)
     for table in result.tables:
         echo(f"table    {shell_path(table)}")
-    echo(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
-    if result.naming is not None:
-        echo(naming_line(result.naming))
-    elif result.naming_reason:
-        echo(f"names    none: {result.naming_reason}")
-    if result.n_views:
-        echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
-    for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
-        echo(aside)
+    if page is not None:
+        echo(f"gallery  {shell_path(page)}")
     echo(_ledger(result))
+
+
+def summary_lines(result: RunResult) -> list[str]:
+    """Return what a run found, what it was made from, and what was left out, a line each."""
+    groups = f" in {result.n_groups} groups" if result.n_groups else ""
+    lines = [f"clusters {result.n_clusters}{groups}", *level_lines(result.selection, result.n_clusters)]
+    if result.naming is not None:
+        lines.append(naming_line(result.naming))
+    elif result.naming_reason:
+        lines.append(f"names    none: {result.naming_reason}")
+    lines.append(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
+    if result.n_views:
+        lines.append(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+    if result.ledger.failures:
+        lines.append(skipped_line(result.ledger.failures))
+    return lines + aside_lines(result.ledger.notes, result.ledger.left_out)
+
+
+def level_lines(selection: NClustersResult | None, n_clusters: int) -> list[str]:
+    """Return the line that says which other numbers of clusters the evidence supports; none without such a number."""
+    others = [level for level in selection.granularities if level.n_clusters != n_clusters] if selection else []
+    if not others:
+        return []
+    said = " or ".join(f"-k {level.name} ({level.n_clusters} clusters)" for level in others)
+    return [f"levels   also {said}; -k N for any other number"]
+
+
+def skipped_line(failures: Mapping[str, int]) -> str:
+    """Return the line that says how many files were skipped and why."""
+    total = sum(failures.values())
+    reasons = (f"{n:,} {code.removeprefix('ERROR_').replace('_', ' ').lower()}" for code, n in sorted(failures.items()))
+    return f"skipped  {total:,} {'file' if total == 1 else 'files'}: {', '.join(reasons)}; skipped.csv names each"
+
+
+def echo_times(seconds: Mapping[str, float], total: float) -> None:
+    """Print the wall time of each stage of a run, and of what comes after the stages: the pages."""
+    rest = {"everything else": max(0.0, total - sum(seconds.values()))}
+    for stage, value in {**seconds, **rest}.items():
+        echo(f"time     {stage} {value:.1f} s")
 
 
 def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
@@ -113,6 +152,7 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
         "backbones": list(result.backbones),
         "n_views": result.n_views,
         "n_clusters": result.n_clusters,
+        "n_groups": result.n_groups,
         "clusters": [{"cluster": c.label, "name": c.name.name, "images": c.size} for c in clusters],
         "naming": dataclasses.asdict(result.naming) if result.naming else None,
         "naming_reason": result.naming_reason,
@@ -126,7 +166,7 @@ def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
 
 def naming_line(report: NamingReport) -> str:
     """Return the line that says what named the clusters, and how far to trust it."""
-    said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
+    said = f"names    {report.n_named} clusters named, {report.n_unnamed} unnamed, by {report.source}"
     if report.is_bridge:
         said += "; weaker than a model trained on pictures with their texts"
     said += f"; {report.n_words} words of {report.vocabulary}"

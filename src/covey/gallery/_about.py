@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from covey.gallery._pages import Page
+from covey.gallery._pages import Card, Page
 from covey.gallery._urls import readable
 
 if TYPE_CHECKING:
@@ -51,6 +51,17 @@ TERMS = (
         "Backbone",
         "The part that looks. It turns every picture into a long row of numbers, such that pictures with similar "
         "content get similar rows. It learned to do so once, on other pictures, and does not change here.",
+    ),
+    Term(
+        "Clear, mixed, loose",
+        "How well a cluster is set apart. Of ten pictures that resemble one of a clear cluster, at least eight are in "
+        "the same cluster on average; of a loose cluster fewer than five are; mixed lies between. A picture is unsure "
+        "if most of those that resemble it are in other clusters.",
+    ),
+    Term(
+        "Group",
+        "Clusters that lie close together. Groups are built from the clusters, for finding your way; a run with fewer "
+        "clusters may divide the pictures a little differently.",
     ),
     Term(
         "Confidence",
@@ -142,6 +153,8 @@ class AboutPage(Page):
         Everything the run recorded.
     caveats, terms : sequence
         In plain words.
+    cards : sequence of Card
+        The clusters in numbers, largest first.
     """
 
     template: ClassVar[str] = "about.html"
@@ -156,6 +169,7 @@ class AboutPage(Page):
     tables: Sequence[FactTable]
     caveats: Sequence[str]
     terms: Sequence[Term] = TERMS
+    cards: Sequence[Card] = ()
 
 
 def date_in_words(created_at: str) -> str:
@@ -173,8 +187,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     Parameters
     ----------
     info : PartitionInfo
-        The run. Of its `info`, ``seconds``, ``selection``, ``structure`` and TEMI's sweep are told in their own places;
-        all else is listed.
+        The run. Of its `info`, ``seconds``, ``selection``, ``structure``, ``certainty`` and TEMI's sweep have their
+        own places, and ``tree`` is in ``tree.json``; all else is listed.
     ledger : Ledger
         Where every found path went.
 
@@ -183,7 +197,8 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables : tuple of FactTable
         Without empty ones.
     """
-    elsewhere = {"seconds", "selection", "diagnostics", "structure"}
+    elsewhere = {"seconds", "selection", "diagnostics", "structure", "tree", "certainty"}
+    certainty = {k: v for k, v in (info.info.get("certainty") or {}).items() if k != "clusters"}
     extra = {key: value for key, value in info.info.items() if key not in elsewhere}
     run = {
         "Name": info.name,
@@ -203,6 +218,7 @@ def build_tables(info: "PartitionInfo", ledger: "Ledger") -> tuple[FactTable, ..
     tables = (
         _table("Run", "What made these clusters.", run),
         _table(f"Settings of {info.method}", "With these, the same pictures give the same clusters.", info.params),
+        _table("Certainty", "What clear, mixed, loose and unsure were measured by.", certainty),
         _table("Names", "What chose the words for the clusters.", info.naming),
         _table("Files", "Every file that was found is counted exactly once.", files),
         _table("Time", "Seconds on the clock, by step.", info.info.get("seconds")),

@@ -12,8 +12,8 @@ __all__ = [
     "Curve", "CurveLine", "CurvePoint", "across", "meaning_of", "read_beta_sweep", "read_curve", "words_for",
 ]  # fmt: skip
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 64, 20, 18, 32
+WIDTH, HEIGHT = 640, 228
+LEFT, RIGHT, TOP, BOTTOM = 84, 20, 18, 60
 # Candidates that span more than this factor are drawn on a logarithmic scale.
 LOG_SPAN = 8
 # Two numbers below the axis keep at least this distance.
@@ -69,6 +69,11 @@ class CurveLine:
     top: float
 
     @property
+    def unit(self) -> str:
+        """Return what the vertical axis counts."""
+        return "nats" if self.meaning.startswith("in nats") else "score"
+
+    @property
     def path(self) -> str:
         """Return the points as an SVG polyline takes them."""
         return " ".join(f"{point.x},{point.y}" for point in self.points)
@@ -94,6 +99,8 @@ class Curve:
         Left and right end of the numbers that do nearly as well.
     caption : str
         What a candidate is called, with ``{}`` for its number.
+    axis : str
+        Title of the horizontal axis.
     """
 
     chosen: float
@@ -103,6 +110,7 @@ class Curve:
     scores: tuple[tuple[tuple[float | None, float | None], ...], ...]
     band: tuple[float, float] | None = None
     caption: str = "{} clusters"
+    axis: str = "number of clusters"
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -181,6 +189,7 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
         candidates=betas,
         scores=tuple(tuple((columns[name][i], None) for name in drawn) for i in range(len(betas))),
         caption="β = {}",
+        axis="β",
     )
 
 

@@ -188,7 +188,7 @@ def build_votes(
         ticks=tuple(ticks),
         band=(place(interval[0]) - 8, place(interval[1]) + 8),
         width=640,
-        height=ROW_HEIGHT * len(rows) + 40,
+        height=ROW_HEIGHT * len(rows) + 68,
     )
 
 

@@ -6,7 +6,7 @@ No HTML, no file and no database in here: a page is data, so that a static expor
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from covey.gallery._pager import Pager
 from covey.gallery._urls import cluster_url, path_url, readable
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from covey.store import Member
 
 __all__ = [
-    "Card", "ClusterLink", "ClusterPage", "IndexPage", "Links", "Page", "Picture", "Site", "UnsurePage",
-    "build_card", "build_picture", "cluster_name", "is_even", "link_clusters",
+    "Card", "CardGroup", "ClusterLink", "ClusterPage", "IndexPage", "Links", "Page", "Picture", "Site", "UnsurePage",
+    "build_card", "build_picture", "cluster_name", "group_cards", "is_even", "link_clusters",
 ]  # fmt: skip
 
 # A tile is never flatter or taller than this, so that one panorama does not fill a row; the large view shows all of it.
 FLATTEST, TALLEST = 2.4, 0.55
 # Pictures whose shapes differ by less than this factor stand in columns rather than in rows of one height.
 EVEN = 1.06
+# Of so many clusters a group shows a picture while it is closed.
+N_GROUP_PICTURES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Site:
         Version of covey that wrote it.
     has_votes : bool
         Whether there is a page about the number of clusters.
+    n_suggested_later : int or None
+        What `covey k` has suggested since, where that is another number than the run has clusters.
     """
 
     title: str
@@ -53,6 +57,7 @@ class Site:
     n_skipped: int
     version: str
     has_votes: bool = False
+    n_suggested_later: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,10 @@ class Card:
         How well the words fit, in [0, 1]; 0 if nobody scored them.
     runner_up_scores : tuple of float
         The same for each of the other words, or empty.
+    clarity : str
+        ``"clear"``, ``"mixed"`` or ``"loose"``; empty for a run that did not record it.
+    n_unsure : int
+        Images that similar images of other clusters outvote; see `covey.certainty`.
     mark : str
         What a person said of it, ``"reviewed, 2 new"``; empty if nothing.
     """
@@ -185,7 +194,36 @@ class Card:
     runners_up: tuple[str, ...] = ()
     name_score: float = 0.0
     runner_up_scores: tuple[float, ...] = ()
+    clarity: str = ""
+    n_unsure: int = 0
     mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardGroup:
+    """Clusters that belong together.
+
+    Attributes
+    ----------
+    number : int
+        From 1; group 1 has most images.
+    size : int
+        Number of images.
+    share : float
+        Share of all images of the partition, in [0, 1].
+    cards : sequence of Card
+        Its clusters, largest first.
+    """
+
+    number: int
+    size: int
+    share: float
+    cards: Sequence[Card]
+
+    @property
+    def pictures(self) -> tuple[str | None, ...]:
+        """Return the most typical picture of each of its largest clusters."""
+        return tuple(card.pictures[0] for card in self.cards[:N_GROUP_PICTURES] if card.pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +250,8 @@ class IndexPage(Page):
         Images that came to the project after this partition was made.
     curve : Curve or None
         How the number of clusters was chosen.
+    groups : sequence of CardGroup
+        The same cards in groups, the largest first; empty if there are no groups.
     """
 
     template: ClassVar[str] = "index.html"
@@ -220,6 +260,7 @@ class IndexPage(Page):
     n_duplicates: int
     n_added: int
     curve: "Curve | None"
+    groups: Sequence[CardGroup] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +306,15 @@ def link_clusters(summaries: Sequence[ClusterSummary], links: Links) -> dict[int
     }
 
 
-def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictures: int = 5, mark: str = "") -> Card:
+def build_card(
+    summary: ClusterSummary,
+    n_images: int,
+    links: Links,
+    *,
+    n_pictures: int = 5,
+    mark: str = "",
+    certainty: Mapping[str, Any] | None = None,
+) -> Card:
     """Describe one cluster.
 
     Parameters
@@ -280,6 +329,8 @@ def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictur
         How many representatives to show.
     mark : str, default=""
         What a person said of it.
+    certainty : mapping, optional
+        ``word`` and ``n_unsure`` of the cluster, as `covey.certainty.describe_certainty` gives them.
 
     Returns
     -------
@@ -298,8 +349,41 @@ def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictur
         runners_up=tuple(readable(word) for word in summary.name.runners_up),
         name_score=summary.name.score,
         runner_up_scores=summary.name.runner_up_scores,
+        clarity=str((certainty or {}).get("word", "")),
+        n_unsure=int((certainty or {}).get("n_unsure", 0)),
         mark=mark,
     )
+
+
+def group_cards(cards: Sequence[Card], groups: Mapping[int, int], n_images: int) -> tuple[CardGroup, ...]:
+    """Put cards into groups.
+
+    Parameters
+    ----------
+    cards : sequence of Card
+        Largest first.
+    groups : mapping of int to int
+        The group of each cluster, as `covey.store.read_groups` gives it; a card without one, that of images in no
+        cluster, comes last, in a group of its own.
+    n_images : int
+        Images of the whole partition.
+
+    Returns
+    -------
+    groups : tuple of CardGroup
+        Empty if there are no groups.
+    """
+    if not groups:
+        return ()
+    n_groups = max(groups.values()) + 1
+    members: dict[int, list[Card]] = {}
+    for card in cards:
+        members.setdefault(groups.get(card.label, n_groups), []).append(card)
+    found = []
+    for number in sorted(members):
+        size = sum(card.size for card in members[number])
+        found.append(CardGroup(number + 1, size, size / max(n_images, 1), members[number]))
+    return tuple(found)
 
 
 def build_picture(

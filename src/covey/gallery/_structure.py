@@ -12,8 +12,8 @@ _TITLES = {
     "features": ("In the features", "as the backbone made them"),
     "representation": ("In the representation", "that the method learned"),
 }
-WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 64, 20, 18, 32
+WIDTH, HEIGHT = 640, 248
+LEFT, RIGHT, TOP, BOTTOM = 84, 20, 18, 60
 
 
 class CosineDrawing(NamedTuple):

@@ -14,6 +14,7 @@ from covey.gallery._curve import read_beta_sweep, read_curve
 from covey.gallery._how_many import build_how_many, has_votes
 from covey.gallery._pager import build_pager, count_pages
 from covey.gallery._pages import (
+    Card,
     ClusterLink,
     ClusterPage,
     IndexPage,
@@ -24,11 +25,13 @@ from covey.gallery._pages import (
     UnsurePage,
     build_card,
     build_picture,
+    group_cards,
     link_clusters,
 )
 from covey.gallery._skipped import SkippedPage, group_skipped, sort_failures
 from covey.gallery._structure import read_structure
 from covey.gallery._urls import cluster_url, folder_url, readable
+from covey.store import read_groups
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
 
 if TYPE_CHECKING:
@@ -182,6 +185,7 @@ def plan_walk(
         n_skipped=sum(ledger.failures.values()),
         version=covey.__version__,
         has_votes=evidence is not None,
+        n_suggested_later=_suggested_later(info, evidence),
     )
     return Walk(
         project=project,
@@ -205,6 +209,25 @@ def _latest_evidence(project: "Project", info: "PartitionInfo") -> Mapping[str, 
     is_later = later is not None and str(later.get("created_at", "")) >= info.created_at
     evidence = later if is_later or own is None else own
     return evidence if has_votes(evidence) else None
+
+
+def _suggested_later(info: "PartitionInfo", evidence: Mapping[str, Any] | None) -> int | None:
+    """Return what evidence that is not the run's own suggests, if that is another number than it has clusters."""
+    if evidence is None or evidence is info.info.get("selection") or int(evidence["n_clusters"]) == info.n_clusters:
+        return None
+    return int(evidence["n_clusters"])
+
+
+def _card(walk: Walk, summary: ClusterSummary, links: Links, n_pictures: int = 5) -> Card:
+    """Describe a cluster with what a person said of it and what the run recorded of its certainty."""
+    mark = walk.view.mark(summary.label)
+    certainty = _recorded(walk, "certainty").get("clusters", {}).get(str(summary.label))
+    return build_card(summary, walk.info.n_images, links, n_pictures=n_pictures, mark=mark, certainty=certainty)
+
+
+def _recorded(walk: Walk, name: str) -> Mapping[str, Any]:
+    """Return what a run recorded of its clusters; nothing for a corrected result, whose clusters are others."""
+    return (walk.info.info.get(name) or {}) if isinstance(walk.view, RunView) else {}
 
 
 def _with_noise(view: "RunView | Corrected", summaries: Sequence[ClusterSummary]) -> Sequence[ClusterSummary]:
@@ -261,7 +284,7 @@ def _cluster_pages(walk: Walk, rank: int) -> Iterator[ClusterPage]:
             url=cluster_url(summary.label, number),
             site=walk.site,
             links=links,
-            card=build_card(summary, walk.info.n_images, links, mark=walk.view.mark(summary.label)),
+            card=_card(walk, summary, links),
             rank=rank + 1,
             representatives=_representatives(walk, summary, links) if number == 1 else (),
             pictures=[_member_picture(walk, member, links) for member in members],
@@ -345,20 +368,20 @@ def _about_page(walk: Walk) -> AboutPage:
         structure=read_structure(walk.info.info.get("structure")),
         tables=build_tables(walk.info, walk.ledger),
         caveats=find_caveats(walk.info),
+        cards=[_card(walk, summary, walk.links(), 0) for summary in walk.by_label.values()],
     )
 
 
 def _index_page(walk: Walk) -> IndexPage:
     links = walk.links()
     n_pictures = 5 if len(walk.summaries) <= MANY_CLUSTERS else 1
+    cards = [_card(walk, summary, links, n_pictures) for summary in walk.summaries]
     return IndexPage(
         url="index.html",
         site=walk.site,
         links=links,
-        cards=[
-            build_card(summary, walk.info.n_images, links, n_pictures=n_pictures, mark=walk.view.mark(summary.label))
-            for summary in walk.summaries
-        ],
+        cards=cards,
+        groups=group_cards(cards, read_groups({"tree": _recorded(walk, "tree")}), walk.info.n_images),
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
         n_added=walk.view.count_added(),

@@ -23,11 +23,19 @@ from covey.pipeline._embed_images import EmbedReport, describe_features, embed_i
 from covey.pipeline._evidence import choose_n_clusters
 from covey.pipeline._names import NamingReport, try_to_name
 from covey.pipeline._pixel_methods import checkpoint_file, describe_pixels, fit_pixels, pack_project
-from covey.pipeline._run_plan import RunPlan, check_engine, check_n_clusters, check_output, check_views, plan_run
+from covey.pipeline._run_plan import (
+    RunPlan,
+    check_engine,
+    check_n_clusters,
+    check_output,
+    check_views,
+    pick_number,
+    plan_run,
+)
 from covey.pipeline._stages import fit_estimator, scan_sources, with_structure
 from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 from covey.selection import NClustersResult
-from covey.store import Ledger, Project
+from covey.store import Ledger, Project, read_groups
 from covey.types import Backbone, Features, Progress
 
 
@@ -43,6 +51,8 @@ class RunResult:
         The new partition.
     n_clusters : int
         How many clusters hold an image.
+    n_groups : int or None
+        Into how many groups they are put; None if there are none.
     selection : NClustersResult or None
         The evidence, if the number of clusters was chosen.
     ledger : Ledger
@@ -73,6 +83,7 @@ class RunResult:
     n_views: int
     tables: tuple[Path, ...]
     seconds: Mapping[str, float]
+    n_groups: int | None = None
     naming: NamingReport | None = None
     naming_reason: str = ""
 
@@ -81,7 +92,7 @@ def cluster_folder(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    n_clusters: int | None = None,
+    n_clusters: int | str | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
     backbone: str | Sequence[str] | None = None,
@@ -108,8 +119,9 @@ def cluster_folder(
         Folders, image files or manifests.
     output : str or Path
         The project folder: made if it is missing, brought up to date if it exists. Not inside a source.
-    n_clusters : int, optional
-        Number of clusters; chosen by `choose_n_clusters` if not given, whatever the method.
+    n_clusters : int or {"auto", "coarse", "suggested", "fine"}, optional
+        Number of clusters, whatever the method. Words take one of the `granularities` that `choose_n_clusters` finds;
+        ``"auto"``, the default, the finest of them, whose clusters are then put into groups.
     k_min, k_max : int, optional
         The fewest and the most clusters to choose from.
     backbone : str or sequence of str, optional
@@ -157,7 +169,7 @@ def cluster_folder(
         picture to cluster.
     InvalidValueError
         If more clusters are asked for than there are images, a parameter is unknown, a backbone is given twice, the
-        method takes no views, or what it takes is not what was asked for.
+        method takes no views, what it takes is not what was asked for, or the evidence has no such granularity.
     """
     plan = plan_run(
         sources,
@@ -208,6 +220,7 @@ def run_plan(plan: RunPlan, progress: Progress | None = None, *, is_last_step: b
     InvalidValueError
         If more clusters are asked for than there are images.
     """
+    tell(progress, "load")
     # Weights that are damaged say so before the sources are read.
     backbones = [load_backbone(name, device=plan.device) for name in plan.backbones]
     with ExitStack() as stack:
@@ -243,6 +256,7 @@ def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
     plan, project, seconds, progress = run
     with _timed(seconds, "embed"):
         report = embed_images(project, backbones, n_views=plan.n_views, progress=progress, **plan.extract_options)
+        tell(progress, "read")
         features = load_features(project, backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
     check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
     partition_id = project.upkeep.find_unfinished(describe_request(plan, features.ids, features.fingerprint))
@@ -262,10 +276,12 @@ def _fit_features(
     selection = None
     with _timed(seconds, "choose"):
         if plan.chooses_number:
+            tell(progress, "choose")
             limits = {"k_min": plan.k_min, "k_max": plan.k_max}
             selection = choose_n_clusters(features.X, random_state=plan.random_state, progress=progress, **limits)
     with _timed(seconds, "cluster"):
-        estimator = plan.make_estimator(plan.n_clusters or (selection.n_clusters if selection else 1))
+        tell(progress, "cluster")
+        estimator = plan.make_estimator(plan.n_clusters or pick_number(selection, plan.granularity))
         fit_estimator(estimator, features.X, progress, method=plan.spec.name, views=features.views)
     facts = describe_features(backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
     facts = {**facts, **describe_run(selection, report, seconds)}
@@ -293,10 +309,13 @@ def _cluster_pixels(run: _Run) -> RunResult:
 
 def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping[str, Any]) -> int:
     """Store the partition of a fitted estimator with the description of its clusters; return its id."""
+    tell(run.progress, "describe")
     fingerprint = "" if run.plan.learns_from_pixels else features.fingerprint
     info = {**info, "request": describe_request(run.plan, features.ids, fingerprint)}
     partition = make_partition(features, estimator, method=run.plan.spec.name, info=info)
-    partition = with_structure(partition, features)
+    selection = info.get("selection") or {}
+    levels = {level["name"]: level["n_clusters"] for level in selection.get("granularities", ())}
+    partition = with_structure(partition, features, levels)
     return run.project.add_partition(partition, summarize_clusters(features, partition))
 
 
@@ -309,10 +328,13 @@ def _name_and_write(
     naming, reason = None, ""
     try:
         if name is not None:
+            tell(run.progress, "name")
             with _timed(run.seconds, "name"):
                 naming, reason = name()
     finally:
+        tell(run.progress, "tables")
         tables = tuple(run.project.write_tables(partition_id, is_raw=run.plan.raw_csv))
+        tables += tuple(run.project.run_folder(partition_id).glob("tree.json"))
         evidence = run.project.partition_info(partition_id).info.get("selection")
         if evidence:
             tables += (run.project.write_evidence(evidence, partition_id=partition_id),)
@@ -321,11 +343,13 @@ def _name_and_write(
 
 def _result(run: _Run, partition_id: int, report: EmbedReport, **made: Any) -> RunResult:
     """Gather what a run made."""
+    groups = read_groups(run.project.partition_info(partition_id).info)
     return RunResult(
         **{
             "project": run.project.root,
             "partition_id": partition_id,
             "n_clusters": len(run.project.clusters(partition_id)),
+            "n_groups": len(set(groups.values())) or None,
             "selection": None,
             "ledger": run.project.ledger(),
             "extract": report,
@@ -414,6 +438,12 @@ def installed_versions() -> Iterator[tuple[str, str]]:
     for package in ("numpy", "openvino", "pillow", "scikit-learn", "torch", "transformers"):
         with suppress(PackageNotFoundError):
             yield package, version(package)
+
+
+def tell(progress: Progress | None, stage: str) -> None:
+    """Say that a stage begins, of which it is not known yet how long it takes."""
+    if progress is not None:
+        progress(stage, 0, None)
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from covey.cluster import CLUSTERERS, ClustererSpec, check_parameters
 from covey.engines import ENGINES
 from covey.errors import InvalidValueError, ProjectError
 from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
+from covey.selection import NClustersResult
 
 FEWEST_VIEWS = 2  # methods compare pairs
 IMAGE_SIZE = 32
 SMALLEST_SIZE = 8
+GRANULARITIES = ("auto", "coarse", "suggested", "fine")
 LARGEST_SIZE = 1024  # 3 MB an image: networks that learn from pixels see 32 to 224
 
 
@@ -34,6 +36,8 @@ class RunPlan:
         Keywords of its constructor, apart from `n_clusters`.
     n_clusters : int or None
         The number that was asked for; None if it is to be found.
+    granularity : str
+        Which of the numbers for which there is evidence is taken where it is to be found.
     k_min, k_max : int or None
         Ends of the numbers to choose from.
     backbones : tuple of str
@@ -63,6 +67,7 @@ class RunPlan:
     spec: ClustererSpec
     params: Mapping[str, Any]
     n_clusters: int | None
+    granularity: str
     k_min: int | None
     k_max: int | None
     backbones: tuple[str, ...]
@@ -108,7 +113,7 @@ def plan_run(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    n_clusters: int | None = None,
+    n_clusters: int | str | None = None,
     k_min: int | None = None,
     k_max: int | None = None,
     backbone: str | Sequence[str] | None = None,
@@ -153,12 +158,14 @@ def plan_run(
     resolve_device(device)
     check_engine(extract_options)
     kind, spec = CLUSTERERS[method], CLUSTERERS.spec(method)  # an unknown name says what there is
-    _check_number(kind, spec, n_clusters, k_min, k_max)
+    number, granularity = _split_number(n_clusters)
+    is_asked = number is not None or granularity != "auto"
+    _check_number(kind, spec, is_asked=is_asked, k_min=k_min, k_max=k_max)
     names = _as_names(backbone)
-    _check_rows(kind, spec, size=size, backbone=names, n_views=n_views, n_clusters=n_clusters)
+    _check_rows(kind, spec, size=size, backbone=names, n_views=n_views, n_clusters=number)
     check_views(n_views, method)
     settings: dict[str, Any] = {"random_state": random_state, "device": device, "preset": preset, "params": params}
-    estimator = make_estimator(method, n_clusters or 2, **settings)
+    estimator = make_estimator(method, number or 2, **settings)
     check_values(estimator)
     backbones = () if spec.rows == "images" else check_backbones((DEFAULT_BACKBONE,) if names is None else names)
     return RunPlan(
@@ -166,7 +173,8 @@ def plan_run(
         output=output,
         spec=spec,
         params={name: value for name, value in estimator.get_params(deep=False).items() if name != "n_clusters"},
-        n_clusters=n_clusters,
+        n_clusters=number,
+        granularity=granularity,
         k_min=k_min,
         k_max=k_max,
         backbones=backbones,
@@ -346,9 +354,55 @@ def _as_names(backbone: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return (backbone,) if isinstance(backbone, str) else tuple(backbone)
 
 
-def _check_number(kind: Any, spec: ClustererSpec, n_clusters: int | None, k_min: int | None, k_max: int | None) -> None:
+def pick_number(selection: NClustersResult | None, granularity: str) -> int:
+    """Return the number of clusters of a granularity.
+
+    Parameters
+    ----------
+    selection : NClustersResult or None
+        The evidence; None where all images are one cluster.
+    granularity : str
+        One of `GRANULARITIES`.
+
+    Returns
+    -------
+    n_clusters : int
+        1 without evidence. ``"auto"`` takes the finest: to merge two clusters is one step for a person, to split one is
+        an afternoon, and groups keep the coarser view.
+
+    Raises
+    ------
+    InvalidValueError
+        If the evidence has no such granularity; the message lists those that it has.
+    """
+    if selection is None:
+        return 1
+    numbers = {level.name: level.n_clusters for level in selection.granularities}
+    if granularity == "auto":
+        return max(numbers.values())
+    if granularity not in numbers:
+        known = ", ".join(f"{level} ({number})" for level, number in numbers.items())
+        raise InvalidValueError(
+            f"-k {granularity}: no criterion has a peak there, the evidence has {known}; take one of these or a number."
+        )
+    return numbers[granularity]
+
+
+def _split_number(n_clusters: int | str | None) -> tuple[int | None, str]:
+    """Return the number that was asked for, if one was, and the granularity to take otherwise."""
+    if n_clusters is None:
+        return None, "auto"
+    if not isinstance(n_clusters, str):
+        return n_clusters, "auto"
+    if n_clusters not in GRANULARITIES:
+        allowed = ", ".join(GRANULARITIES)
+        raise InvalidValueError(f"n_clusters is {n_clusters!r}; it must be a whole number from 1 or one of {allowed}.")
+    return None, n_clusters
+
+
+def _check_number(kind: Any, spec: ClustererSpec, *, is_asked: bool, k_min: int | None, k_max: int | None) -> None:
     """Refuse a number for a method that finds it itself, and limits between which there is none."""
-    if spec.finds_number and n_clusters is not None:
+    if spec.finds_number and is_asked:
         raise InvalidValueError(
             f"{kind.__name__} finds the number of clusters itself; leave out -k, or use another method."
         )

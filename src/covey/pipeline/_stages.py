@@ -1,14 +1,16 @@
 """The stages of the walk, each a function that can be called alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from covey.certainty import calibrate_certainty, describe_certainty
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError, ProjectError
 from covey.figures import structure_figures
+from covey.hierarchy import describe_tree, tree_of_partition
 from covey.images import scan_images
 from covey.store import Project
 from covey.types import NOISE, Features, Partition, Progress
@@ -112,8 +114,10 @@ def fit_estimator(estimator: Any, X: Any, progress: Progress | None, *, method: 
         raise InvalidValueError(f"{type(estimator).__name__} could not be fitted: {error}") from error
 
 
-def with_structure(partition: Partition, features: Features) -> Partition:
-    """Add the figures of the features, and of the representation if the partition keeps one.
+def with_structure(
+    partition: Partition, features: Features, granularities: Mapping[str, int] | None = None
+) -> Partition:
+    """Add the figures of the features and of a kept representation, the certainty of each cluster, and the tree.
 
     Parameters
     ----------
@@ -121,11 +125,13 @@ def with_structure(partition: Partition, features: Features) -> Partition:
         What its `info` says is kept.
     features : Features
         The rows that were clustered.
+    granularities : mapping of str to int, optional
+        Names and numbers of clusters for which there is evidence; see `covey.hierarchy.describe_tree`.
 
     Returns
     -------
     partition : Partition
-        With ``structure`` in its `info`; unchanged if all rows are noise.
+        With ``structure``, ``certainty`` and ``tree`` in its `info`; unchanged if all rows are noise.
     """
     if not (partition.labels != NOISE).any():
         return partition
@@ -133,4 +139,12 @@ def with_structure(partition: Partition, features: Features) -> Partition:
     if partition.representation is not None:
         spaces["representation"] = partition.representation
     figures = {name: structure_figures(rows, partition.labels) for name, rows in spaces.items()}
-    return replace(partition, info={**partition.info, "structure": figures})
+    certainty = calibrate_certainty(features.X, partition.labels, partition.probabilities)
+    tree = tree_of_partition(features.X, partition.labels)
+    info = {
+        **partition.info,
+        "structure": figures,
+        "certainty": describe_certainty(certainty, partition.labels),
+        "tree": describe_tree(tree, granularities) if tree is not None else None,
+    }
+    return replace(partition, info=info)

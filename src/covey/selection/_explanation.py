@@ -22,7 +22,8 @@ def explain(
     else:
         score = f"{best.score:.3f} ± {best.spread:.3f}"
         parts = [f"{best.n_clusters} clusters have the best {words(criterion)} ({score}) {tried}."]
-    parts += [_doubt(best, curve, plausible, interval), _agreement(criterion, evidence), _warning(evidence)]
+    parts += [_doubt(best, curve, plausible, interval), _agreement(criterion, evidence), _at_the_end(evidence)]
+    parts.append(_warning(evidence))
     return " ".join(part for part in parts if part)
 
 
@@ -47,6 +48,19 @@ def _doubt(
 def _agreement(criterion: str, evidence: Mapping[str, Sequence[CandidateScore]]) -> str:
     said = [f"{words(name)} {best_of(evidence[name]).n_clusters}" for name in VOTERS if name != criterion]
     return f"Each by itself: {', '.join(said)}."
+
+
+def _at_the_end(evidence: Mapping[str, Sequence[CandidateScore]]) -> str:
+    """Say which criteria found the largest number tried to be their best, so that the range may cut them off."""
+    cut = [
+        words(name)
+        for name in VOTERS
+        if len(evidence[name]) > 1 and best_of(evidence[name]).n_clusters == evidence[name][-1].n_clusters
+    ]
+    if not cut:
+        return ""
+    verb = "has its best" if len(cut) == 1 else "have their best"
+    return f"{' and '.join(cut)} {verb} at the largest number tried: --k-max tries larger ones."
 
 
 def _warning(evidence: Mapping[str, Sequence[CandidateScore]]) -> str:

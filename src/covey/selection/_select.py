@@ -18,9 +18,13 @@ from covey.selection._row_sample import Sample, count_distinct, draw_rows, is_co
 from covey.types import FloatArray, Progress
 
 MAX_CANDIDATE = 128
+MAX_EXTENDED = 256
+"""Numbers up to which the default candidates are extended while a criterion's best is at their end."""
 N_CLOSER = 4
 _DENSE_UP_TO = 12
 _GRID_RATIO = 1.2
+_EXTENSION = 1.5
+_FEWEST_ROWS = 5  # a cluster, on average, at the end of an extended grid
 _METRICS = ("cosine", "euclidean")
 
 Criterion = Callable[[Sample, Sequence[int]], list[CandidateScore]]
@@ -88,7 +92,8 @@ def select_n_clusters(
         The numbers to choose from, each from 2 to n - 1. None takes `default_candidates`, at most as many as there are
         distinct rows, and looks closer around the best of each criterion.
     k_min, k_max : int, default=None
-        Ends of the default candidates.
+        Ends of the default candidates. Without `k_max` these go on, up to a fifth of the rows and 256, while one of the
+        criteria that vote finds the largest number to be its best.
     clusterer : ClusterMixin, default=None
         Makes the partitions, of reduced rows; None takes k-means with 3 restarts, of all subsamples at once.
     criterion : str, default="consensus"
@@ -118,7 +123,7 @@ def select_n_clusters(
     -----
     At most 5,000 rows, drawn without replacement, in at most 50 principal axes; each candidate is fitted to seven
     subsamples of 80 %, and all criteria judge the same partitions. So the time is bounded whatever n is, and groups
-    that make up less than about a thousandth of the set, or more than 128 groups, are beyond it. The answer depends on
+    that make up less than about a thousandth of the set, or more than 256 groups, are beyond it. The answer depends on
     n and d, which are part of it. Votes and deviations say how repeatable a choice is, not whether people would divide
     the images so: docs/guide/how-many.md shows what the criteria gave on sets with known classes.
     """
@@ -139,6 +144,8 @@ def select_n_clusters(
     sample = Sample(reduced, clusterer, seed)
     _try(sample, grid, progress, 0)
     if candidates is None:
+        if k_max is None:
+            grid = _extend(sample, grid, _most_clusters(X, grid), progress)
         closer = _closer_of_each(sample, grid)
         _try(sample, closer, progress, len(grid))
         grid = tuple(sorted({*grid, *closer}))
@@ -171,6 +178,26 @@ def _grid(X: FloatArray, k_min: int | None, k_max: int | None) -> tuple[int, ...
     if k_min is not None and k_min > n_distinct:
         raise InvalidValueError(f"X has {n_distinct} distinct rows, fewer than k_min={k_min} clusters; lower k_min.")
     return default_candidates(len(X), k_min, n_distinct)
+
+
+def _most_clusters(X: FloatArray, grid: Sequence[int]) -> int:
+    """Return the largest number of clusters that an extended grid may reach."""
+    most = min(MAX_EXTENDED, len(X) // _FEWEST_ROWS)
+    if most <= grid[-1]:
+        return grid[-1]
+    return min(most, max(count_distinct(X, most), 2))
+
+
+def _extend(sample: Sample, grid: tuple[int, ...], most: int, progress: Progress | None) -> tuple[int, ...]:
+    """Add larger numbers while one of the criteria that vote finds the largest number tried to be its best."""
+    while grid[-1] < most and any(best_of(CRITERIA[name](sample, grid)).n_clusters == grid[-1] for name in VOTERS):
+        last = min(most, round(grid[-1] * _EXTENSION))
+        more = [grid[-1]]
+        while more[-1] < last:
+            more.append(min(last, round(more[-1] * _GRID_RATIO)))
+        _try(sample, more[1:], progress, len(grid))
+        grid = (*grid, *more[1:])
+    return grid
 
 
 def _check_candidates(candidates: Sequence[int], n_rows: int) -> tuple[int, ...]:

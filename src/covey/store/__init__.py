@@ -33,7 +33,7 @@ from covey.store._keys import (
     relocate_files,
 )
 from covey.store._project import Project
-from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths, read_groups
 from covey.store._shards import ShardExtras
 
 __all__ = [
@@ -58,5 +58,6 @@ __all__ = [
     "FeatureSetInfo",
     "ProjectSummary",
     "TablePaths",
+    "read_groups",
     "disk_errors",
 ]

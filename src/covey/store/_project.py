@@ -13,6 +13,7 @@ from covey.errors import ProjectError
 from covey.store import _inventory, _partitions, _tables
 from covey.store._disk import disk_errors, size_of
 from covey.store._features import FeatureStore
+from covey.store._frames import ProjectFrames
 from covey.store._migrations import open_database, read_schema
 from covey.store._readings import ImageReadings
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
@@ -23,7 +24,7 @@ from covey.types import ClusterName, ClusterSummary, ImageFailure, ImageFile, Im
 _DATABASE = "project.sqlite"
 
 
-class Project:
+class Project(ProjectFrames):
     """A project folder; get one from `Project.open`, and close it, or use it in a ``with`` statement.
 
     Reading needs no lock. Whoever writes holds `lock`, so that two runs do not mix. An `image_id` or `partition_id`
@@ -54,12 +55,12 @@ class Project:
         self.upkeep = Upkeep(root, connection, self.features)
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = False) -> Self:
+    def open(cls, root: str | Path, *, create: bool = False) -> Self:
         """Open a project folder, and bring its database up to date if an older covey wrote it.
 
         Parameters
         ----------
-        root : Path
+        root : str or Path
             The folder.
         create : bool, default=False
             Make the project if the folder is missing or empty.
@@ -417,7 +418,7 @@ class Project:
             The files; earlier ones of the same run are replaced.
         """
         info, clusters, paths = self.partition_info(partition_id), self.clusters(partition_id), self.paths()
-        folder = self.run_folder(partition_id)
+        folder = self.root / "runs" / info.name
         assignments, description = folder / "assignments.csv", folder / "clusters.json"
         _tables.write_assignments(assignments, self.partition(partition_id), clusters, paths, is_raw=is_raw)
 

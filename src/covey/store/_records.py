@@ -190,3 +190,21 @@ class TablePaths(NamedTuple):
     assignments: Path
     clusters: Path
     skipped: Path
+
+
+def read_groups(info: Mapping[str, Any]) -> dict[int, int]:
+    """Return the group of each cluster of a run.
+
+    Parameters
+    ----------
+    info : mapping
+        `PartitionInfo.info`.
+
+    Returns
+    -------
+    groups : dict of int to int
+        Group 0 has most images; empty for a run without groups.
+    """
+    tree = info.get("tree") or {}
+    members = next((level["members"] for level in tree.get("levels", ()) if level["name"] == tree.get("groups")), ())
+    return {int(label): group for group, labels in enumerate(members) for label in labels}

@@ -7,16 +7,20 @@ formula, because it begins with ``=``, ``+``, ``-``, ``@``, a tab or a line brea
 the tables are written raw; a program that needs the text takes the apostrophe away (`covey._text_files`).
 
 ``runs/<name>/assignments.csv``
-    ``path,cluster,cluster_name,confidence,second_cluster``: one row for each present path of an image of the
-    partition, copies too, in natural order of the paths. ``cluster`` and ``second_cluster`` are labels, -1 for
-    none; ``confidence`` lies in [0, 1].
+    ``path,cluster,cluster_name,confidence,second_cluster,group``: one row for each present path of an image of the
+    partition, copies too, in natural order of the paths. ``cluster``, ``second_cluster`` and ``group`` are labels, -1
+    for none; ``confidence`` lies in [0, 1].
 ``runs/<name>/clusters.json``
     ``format`` = ``covey-clusters``, ``version`` = 1, ``covey_version``, ``created_at``, ``run``, ``method``,
     ``params``, ``info``, ``naming`` (what named the clusters; empty if nothing did), ``fingerprint``, ``n_images``,
     ``n_clusters``, ``image_root``, and ``clusters``: a list, largest first, of ``id``, ``name``, ``candidates`` (list
     of ``name`` and ``score``, best first; the score is null where the namer gave none), ``size``,
-    ``mean_confidence``, ``cohesion``, ``nearest_cluster`` (-1 for none), ``representatives`` and ``borderline``
+    ``mean_confidence``, ``cohesion``, ``certainty`` (``word``, ``mean`` and ``n_unsure``, null in older runs),
+    ``parent`` (its group, -1 for none), ``nearest_cluster`` (-1 for none), ``representatives`` and ``borderline``
     (paths).
+``runs/<name>/tree.json``
+    ``format`` = ``covey-tree``, ``version`` = 1, ``covey_version``, ``run``, and what
+    `covey.hierarchy.describe_tree` gives.
 ``runs/<name>/k.json``, ``k.json``
     The evidence of a run that chose its number of clusters, and that of the project: ``format`` = ``covey-k``,
     ``version`` = 1, ``covey_version``, and what `covey.selection.NClustersResult.to_dict` gives.
@@ -36,9 +40,10 @@ from covey._text_files import write_table
 from covey.store._database import readable
 from covey.store._disk import disk_errors
 from covey.store._inventory import natural_key
-from covey.store._records import PartitionInfo
+from covey.store._records import PartitionInfo, read_groups
 from covey.types import NOISE, ClusterSummary, ImageFailure, Partition
 
+ASSIGNMENT_COLUMNS = ("path", "cluster", "cluster_name", "confidence", "second_cluster", "group")
 _EVIDENCE = "k.json"
 _EVIDENCE_FORMAT = "covey-k"
 _EVIDENCE_VERSION = 1
@@ -53,8 +58,7 @@ def write_assignments(
     is_raw: bool = False,
 ) -> None:
     """Write ``assignments.csv``, whole or not at all; `paths` are those of each image, as `Project.paths` has them."""
-    header = ("path", "cluster", "cluster_name", "confidence", "second_cluster")
-    _write_csv(path, header, _assignment_rows(partition, clusters, paths), is_raw=is_raw)
+    _write_csv(path, ASSIGNMENT_COLUMNS, assignment_rows(partition, clusters, paths), is_raw=is_raw)
 
 
 def write_clusters(
@@ -64,7 +68,8 @@ def write_clusters(
     image_root: Path | None,
     first_path: Callable[[str], str],
 ) -> None:
-    """Write ``clusters.json``, whole or not at all; `first_path` gives the path by which an image is listed."""
+    """Write ``clusters.json`` and ``tree.json`` beside it; `first_path` gives the path by which an image is listed."""
+    groups, certainty = read_groups(info.info), (info.info.get("certainty") or {}).get("clusters", {})
     content = {
         "format": "covey-clusters",
         "version": 1,
@@ -73,15 +78,20 @@ def write_clusters(
         "run": info.name,
         "method": info.method,
         "params": info.params,
-        "info": info.info,
+        "info": {key: value for key, value in info.info.items() if key != "tree"},  # tree.json has it
         "naming": info.naming,
         "fingerprint": info.fingerprint,
         "n_images": info.n_images,
         "n_clusters": info.n_clusters,
         "image_root": readable(str(image_root)),
-        "clusters": [_describe(cluster, first_path) for cluster in clusters],
+        "clusters": [
+            _describe(cluster, first_path)
+            | {"certainty": certainty.get(str(cluster.label)), "parent": groups.get(cluster.label, NOISE)}
+            for cluster in clusters
+        ],
     }
     _write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
+    _write_tree(path.parent, info)
 
 
 def write_skipped(
@@ -118,6 +128,14 @@ def read_evidence(folder: Path) -> dict[str, Any] | None:
     return content
 
 
+def _write_tree(folder: Path, info: PartitionInfo) -> None:
+    """Write ``tree.json`` of a run that recorded its tree, whole or not at all."""
+    if not info.info.get("tree"):
+        return
+    head = {"format": "covey-tree", "version": 1, "covey_version": info.covey_version, "run": info.name}
+    _write_text(folder / "tree.json", json.dumps({**head, **info.info["tree"]}))
+
+
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], *, is_raw: bool) -> None:
     with (
         disk_errors(f"The table {str(path)!r}"),
@@ -132,10 +150,11 @@ def _write_text(path: Path, text: str) -> None:
         write_text(path, text + "\n")
 
 
-def _assignment_rows(
+def assignment_rows(
     partition: Partition, clusters: Iterable[ClusterSummary], paths: Mapping[str, Sequence[str]]
 ) -> list[tuple[Any, ...]]:
     """Return the rows of ``assignments.csv`` in natural order of the paths."""
+    groups = read_groups(partition.info)
     names = {cluster.label: _name(cluster) for cluster in clusters}
     columns = zip(
         partition.ids,
@@ -145,7 +164,7 @@ def _assignment_rows(
         strict=True,
     )
     rows = [
-        (readable(path), label, names.get(label, "Noise"), round(confidence, 6), second)
+        (readable(path), label, names.get(label, "Noise"), round(confidence, 6), second, groups.get(label, NOISE))
         for image_id, label, confidence, second in columns
         for path in paths.get(image_id, ())
     ]

@@ -43,7 +43,7 @@ def test_assignments_have_a_row_for_each_path(
     partition, clusters = make_partition([record.id for record in records], 2)
     partition_id = project.add_partition(partition, clusters)
     path = project.write_tables(partition_id).assignments
-    assert path.read_text(encoding="utf-8").startswith("path,cluster,cluster_name,confidence,second_cluster\n")
+    assert path.read_text(encoding="utf-8").startswith("path,cluster,cluster_name,confidence,second_cluster,group\n")
     rows = read(path)
     assert [row["path"] for row in rows] == ["a.png", "b/2.png", "b/10.png", "copy.png"]
     labels = {
@@ -66,8 +66,8 @@ def test_no_field_is_empty(project: Project, scan: Scan) -> None:
     clusters = [ClusterSummary(0, ClusterName(0, "", 0.0), 1, 1.0, 1.0, -1, ids[:1], ())]
     paths = project.write_tables(project.add_partition(partition, clusters))
     assert [list(row.values()) for row in read(paths.assignments)] == [
-        ["a.png", "0", "Cluster 0", "1.0", "-1"],
-        ["b.png", "-1", "Noise", "1.0", "-1"],
+        ["a.png", "0", "Cluster 0", "1.0", "-1", "-1"],
+        ["b.png", "-1", "Noise", "1.0", "-1", "-1"],
     ]
     (cluster,) = json.loads(paths.clusters.read_text(encoding="utf-8"))["clusters"]
     assert cluster["name"] == "Cluster 0"

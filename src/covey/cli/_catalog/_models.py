@@ -9,6 +9,7 @@ import click
 
 from covey.cli import _console
 from covey.cli._console import echo_json, echo_table
+from covey.cli._options import Output, result_options
 from covey.cli._output import echo
 
 _LONGEST_LINE = 38
@@ -26,8 +27,8 @@ def models() -> None:
 @models.command("list")
 @click.option("--here", "is_here_only", is_flag=True, help="Only those that can be used now.")
 @click.option("--text", "has_text_only", is_flag=True, help="Only those that know texts too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def list_models(is_here_only: bool, has_text_only: bool, as_json: bool) -> None:
+@result_options
+def list_models(is_here_only: bool, has_text_only: bool, speech: Output) -> None:
     """List all backbones: width, input, licence, what they learned from, and whether they are here."""
     from covey.backbones import BACKBONES, model_status
 
@@ -42,10 +43,10 @@ def list_models(is_here_only: bool, has_text_only: bool, as_json: bool) -> None:
         row |= {"text": "yes" if spec.has_text else "", "licence": spec.license or "-"}
         row |= {"learned from": spec.pretraining, "here": status.words}
         source = {"path": status.path, "source": spec.weights, "paper": spec.paper, "pooling": spec.pooling}
-        rows.append(row | source | {"revision": spec.revision or None} if as_json else row)
-    if as_json:
+        rows.append(row | source | {"revision": spec.revision or None} if speech.as_json else row)
+    if speech.as_json:
         echo_json(rows)
-    elif rows:
+    elif rows and not speech.quiet:
         echo_table([[_shorten(value) for value in row.values()] for row in rows], tuple(rows[0]))
         echo("What a line cuts short: covey models list --json. What is missing: covey models download NAME.")
 
@@ -101,8 +102,8 @@ def download(name: str) -> None:
 @click.option(
     "--images", "n_images", type=click.IntRange(1, 10**9), default=64, show_default=True, help="Most to compare."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def check(name: str, sources: tuple[Path, ...], n_images: int, as_json: bool) -> None:
+@result_options
+def check(name: str, sources: tuple[Path, ...], n_images: int, speech: Output) -> None:
     """Compare the fast way that NAME runs here with exact arithmetic, on pictures of yours.
 
     Fast is what covey uses by default, bfloat16 where the processor has it; exact is float32. A picture's two rows
@@ -114,8 +115,10 @@ def check(name: str, sources: tuple[Path, ...], n_images: int, as_json: bool) ->
     from covey.extract import compare_with_float32
 
     found = compare_with_float32(name, sources, n_images=n_images)
-    if as_json:
+    if speech.as_json:
         echo_json({**dataclasses.asdict(found), "is_close": found.is_close})
+        return
+    if speech.quiet:
         return
     echo(f"{name} by {found.runtime} in {found.precision}, against torch in float32, {found.n_images} pictures:")
     echo(f"cosine  least {found.cosine_min:.5f}, mean {found.cosine_mean:.5f}")

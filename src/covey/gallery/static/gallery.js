@@ -57,7 +57,7 @@
     // ---- the grid: one stop for Tab, arrows from picture to picture
 
     const all = $$("[data-item]");
-    const shown = () => all.filter((item) => !item.closest("[hidden]"));
+    const shown = () => all.filter((item) => !item.closest("[hidden], details.group:not([open])"));
     const box = (item) => item.parentElement.getBoundingClientRect();
     let current = null;
     const setCurrent = (item) => {
@@ -107,11 +107,12 @@
 
     // ---- filter and sort
 
-    const list = $("[data-filtered]");
+    const lists = $$("[data-filtered]"); // several where clusters are in groups
+    const groups = $$("details.group");
     const filter = $("#filter");
     const sort = $("#sort");
     const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-    const entries = list ? [...list.children] : [];
+    const entries = lists.flatMap((list) => [...list.children]);
     const texts = new Map();
     const textOf = (entry) => {
       if (!texts.has(entry)) texts.set(entry, plain(entry.dataset.name ?? $(".caption", entry).textContent));
@@ -124,6 +125,12 @@
         entry.hidden = !words.every((word) => textOf(entry).includes(word));
         n += !entry.hidden;
       }
+      for (const group of groups) { // a group opens while something in it is looked for
+        group.hidden = !$(".card:not([hidden])", group);
+        if (words.length) group.dataset.was ??= group.open ? "open" : "shut";
+        group.open = words.length ? !group.hidden : (group.dataset.was ?? (group.open ? "open" : "shut")) === "open";
+        if (!words.length) delete group.dataset.was;
+      }
       $("#shown").textContent = words.length ? `${n.toLocaleString("en")} of ${entries.length.toLocaleString("en")}` : "";
       $("#nothing").hidden = n > 0;
       if (!current || current.closest("[hidden]")) setCurrent(shown()[0] || null);
@@ -135,7 +142,7 @@
       const compare = key === "name"
         ? (a, b) => order.compare(a.dataset.name, b.dataset.name)
         : (a, b) => sign * (a.dataset[key] - b.dataset[key]) || order.compare(a.dataset.name, b.dataset.name);
-      list.append(...entries.sort(compare));
+      for (const list of lists) list.append(...[...list.children].sort(compare));
       all.splice(0, all.length, ...$$("[data-item]"));
       setCurrent(shown()[0] || null);
     };
