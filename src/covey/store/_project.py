@@ -280,10 +280,6 @@ class Project:
             If the name cannot be a folder's.
         ValueError
             If arrays and summaries do not fit, or `params` or `info` are not JSON-compatible.
-
-        Notes
-        -----
-        1,000,000 images take 35 MB of the database; probabilities are a float32 file beside the tables.
         """
         _partitions.check_partition(partition, clusters)
         with disk_errors(f"{self._subject}: the partition"):
@@ -459,11 +455,6 @@ class Project:
             JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
         partition_id : int, optional
             The partition that the evidence belongs to; the project as a whole if not given.
-
-        Raises
-        ------
-        ValueError
-            If `evidence` is not JSON-compatible.
         """
         return _tables.write_evidence(self.root if partition_id is None else self.run_folder(partition_id), evidence)
 
