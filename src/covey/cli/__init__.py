@@ -37,6 +37,7 @@ COMMANDS = Registry(
         "name": "covey.cli._name_and_search:name",
         "sample": "covey.cli._sample:sample",
         "search": "covey.cli._name_and_search:search",
+        "serve": "covey.cli._serve:serve",
     },
 )
 

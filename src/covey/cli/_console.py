@@ -69,9 +69,9 @@ class Bars:
         self._bar, self._stage = None, ""
 
 
-def echo_json(value: Any) -> None:
+def echo_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON on standard output; paths become strings."""
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False))
 
 
 def echo_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:
