@@ -1,6 +1,7 @@
 """A small project with real pictures and thumbnails, and a client that has the key."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,16 +54,28 @@ def make_project(root: Path, pictures: Path) -> list[str]:
     return list(ids)
 
 
-@pytest.fixture
-def ids(tmp_path: Path) -> list[str]:
-    return make_project(tmp_path / "trip.covey", tmp_path / "pictures")
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a project and its pictures, which no test may change."""
+    folder = tmp_path_factory.mktemp("template")
+    make_project(folder / "trip.covey", folder / "pictures")
+    return folder
 
 
 @pytest.fixture
-def served(tmp_path: Path, ids: list[str]) -> Iterator[ServedProject]:
-    served = ServedProject(tmp_path / "trip.covey", page_size=6)
+def served(tmp_path: Path, template: Path) -> Iterator[ServedProject]:
+    """Return a copy of the project; its pictures are those of the template."""
+    root = shutil.copytree(template / "trip.covey", tmp_path / "trip.covey")
+    served = ServedProject(root, page_size=6)
     yield served
     served.close()
+
+
+@pytest.fixture
+def ids(template: Path) -> list[str]:
+    """Return the ids of the images in the order of their files."""
+    files = sorted((template / "pictures").glob("*.png"))
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
 def client_of(served: ServedProject, *, is_read_only: bool = False) -> TestClient:
@@ -74,6 +87,14 @@ def client_of(served: ServedProject, *, is_read_only: bool = False) -> TestClien
 def client(served: ServedProject) -> TestClient:
     """Return a client that, as a script with the link, sends no header of a browser."""
     return client_of(served)
+
+
+@pytest.fixture(scope="session")
+def looker(template: Path) -> Iterator[TestClient]:
+    """Return a client for tests that change nothing."""
+    served = ServedProject(template / "trip.covey", page_size=6)
+    yield client_of(served)
+    served.close()
 
 
 @pytest.fixture

@@ -109,12 +109,16 @@
   const queue = $(".doubts");
   const decide = async (tile, button) => {
     const form = button.form;
-    const after = tile.nextElementSibling || tile.previousElementSibling;
+    const open = $$(".doubts > li:not(.decided, [hidden])"), place = open.indexOf(tile);
+    const after = open[place + 1] || open[place - 1];
     const edit = { op: button.value, images: { ids: [form.elements.namedItem("image").value] } };
     if (edit.op === "move") edit.to = Number(form.elements.namedItem("to").value);
-    tile.hidden = true;
-    after && $("[data-item]", after)?.focus();
-    const back = () => { tile.hidden = false; $("[data-item]", tile).focus(); };
+    const item = $("[data-item]", tile);
+    // The filter of the page shows and hides whole tiles; a decided one stays away whatever is typed there.
+    const show = (isShown) => { tile.classList.toggle("decided", !isShown); item.hidden = !isShown; };
+    const back = () => { show(true); item.focus(); };
+    show(false);
+    if (after) $("[data-item]", after).focus();
     try {
       const report = await send(edit);
       say(told(report), { seq: report.seq, after: back });
@@ -125,7 +129,7 @@
     if (event.submitter) decide(event.target.closest("li"), event.submitter);
   });
   const choose = (key) => {
-    const tile = document.activeElement?.closest(".doubts > li") || $$(".doubts > li").find((each) => !each.hidden);
+    const tile = document.activeElement?.closest(".doubts > li") || $(".doubts > li:not(.decided, [hidden])");
     const button = tile && $(`[data-key="${key}"]`, tile);
     if (button) decide(tile, button);
   };
