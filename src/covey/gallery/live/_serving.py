@@ -35,7 +35,7 @@ def bind_socket(port: int | None = None) -> socket.socket:
     Returns
     -------
     listener : socket
-        Bound, not listening yet.
+        Listening: who connects waits until `Server.run`.
 
     Raises
     ------
@@ -49,6 +49,7 @@ def bind_socket(port: int | None = None) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, candidate))
+            listener.listen()  # who reads the link at once waits for the answer rather than being refused
         except OSError:
             listener.close()
             continue
