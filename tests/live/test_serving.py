@@ -85,7 +85,9 @@ def test_raw_requests(running: Running) -> None:
         "\\..\\x",
     ):
         assert status_of(running.ask(request(running, path))) in (400, 404), path
-    absolute = f"GET http://evil.example{running.prefix} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode()
+    absolute = (
+        f"GET http://evil.example{running.prefix} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode()
+    )
     assert status_of(running.ask(absolute)) in (400, 404, 421)
     assert b"trip" not in running.ask(absolute)
 

@@ -40,7 +40,13 @@ _READS = ("GET", "HEAD")
 
 
 def new_key() -> str:
-    """Return 128 random bits in 22 letters, for the first part of every path."""
+    """Return a key for the first part of every path.
+
+    Returns
+    -------
+    key : str
+        128 random bits in 22 letters.
+    """
     return secrets.token_urlsafe(16)
 
 
