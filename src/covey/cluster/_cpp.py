@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from covey._arrays import iter_chunks, l2_normalize
 from covey._torch import matmul_dtype, resolve_device, resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._base import Clusterer, check_n_clusters, predict_features, restored_on_failure
-from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._heads import HeadClusterer
 from covey.cluster._kmeans import KMeans
 from covey.cluster._landmarks import SpectralLabels, Spectrum, check_n_half_steps, memberships
 from covey.cluster._parameters import checked, choice, flag, free, integer, parameters, real

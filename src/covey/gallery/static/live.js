@@ -88,7 +88,9 @@
   // ---- the name, in place
 
   const rename = $("#rename");
+  let isPlain = false;
   rename?.addEventListener("submit", async (event) => {
+    if (isPlain) return;
     event.preventDefault();
     const field = rename.elements.namedItem("name"), cluster = Number(rename.elements.namedItem("cluster").value);
     try {
@@ -98,9 +100,10 @@
       document.title = document.title.replace(/^.* – /, () => `${title} – `);
       field.blur();
       say(told(report), { seq: report.seq });
-    } catch (error) {
-      say(error.message);
-      rename.submit(); // the page that answers has ways out: merge the two, or another name
+    } catch {
+      // Sent again as a form, it is answered by a page that has ways out: merge the two, or another name.
+      isPlain = true;
+      rename.requestSubmit($("button", rename));
     }
   });
 
