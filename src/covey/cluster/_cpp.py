@@ -315,11 +315,6 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
         -------
         Z : ndarray of shape (n, code_size), dtype float32
             Unit rows. For image-to-image search, section 4.2 of the paper.
-
-        Raises
-        ------
-        ValueError
-            If the width differs from the training rows'.
         """
         return self._outputs(predict_features(self, X), lambda network, rows: network.represent(rows))
 
@@ -335,11 +330,6 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
         -------
         C : ndarray of shape (n, code_size), dtype float32
             Unit rows; the same as `transform` gives if there is one head.
-
-        Raises
-        ------
-        ValueError
-            If the width differs from the training rows'.
         """
         return self._outputs(predict_features(self, X), lambda network, rows: network.encode(rows))
 
@@ -358,11 +348,6 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
         membership : ndarray of shape (n, m), dtype float32
             Rows sum to 1. Columns are weighted by the potentials that they have among the training rows, so a row's
             memberships do not depend on the other rows of `X`. Of all training rows with each other, it is Π.
-
-        Raises
-        ------
-        ValueError
-            If a width differs from the training rows'.
         """
         C = self.encode(X)
         return memberships(C, C if Y is None else self.encode(Y), cast(CodeClusterer, self._head).labels.landmarks)
@@ -389,8 +374,9 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
         # One training for each perplexity, all with the same batches; the one is kept whose labels of rows that were
         # not trained on tell most about the labels of their neighbors.
         factors = self._perplexity_factors()
-        order = torch.randperm(len(X), generator=generators[0]).numpy() if len(factors) > 1 else np.arange(len(X))
-        n_held_out = _n_held_out(len(X)) if len(factors) > 1 else 0
+        order, n_held_out = np.arange(len(X)), 0
+        if len(factors) > 1:
+            order, n_held_out = torch.randperm(len(X), generator=generators[0]).numpy(), _n_held_out(len(X))
         states = [generator.get_state() for generator in generators]
         solutions = []
         for index, factor in enumerate(factors):
@@ -403,9 +389,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
 
         network, code, spectrum, labels, history, factor = solutions[chosen]
         self._n_features_out = code.shape[1]
-        self._scale = scale
-        self.code_ = code
-        self._spectrum = spectrum
+        self._scale, self._spectrum, self.code_ = scale, spectrum, code
         self.loss_history_ = to_numpy(history[:, 0])
         self._training_diagnostics = {
             "coding_rate": float(history[-1, 1]),
@@ -521,9 +505,8 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
     def _outputs(self, X: FloatArray, function: Callable[[CodeNetwork, Tensor], Tensor]) -> FloatArray:
         """Return what a function of network and scaled rows gives for all rows (n, D)."""
         network = copy.deepcopy(self._network)  # it moves to the device
-        return np.concatenate(
-            [*iter_outputs(lambda rows: function(network, self._scale(rows)), network, X, self.device)]
-        )
+        parts = iter_outputs(lambda rows: function(network, self._scale(rows)), network, X, self.device)
+        return np.concatenate([*parts])
 
 
 def nested_labels(cpp: CPP, candidates: Sequence[int]) -> Iterator[IntArray]:
@@ -549,8 +532,7 @@ def nested_labels(cpp: CPP, candidates: Sequence[int]) -> Iterator[IntArray]:
 
     Notes
     -----
-    Eq. 6 of the paper. The eigenvectors are those of the fit and nested, the first k for k clusters; all rows are
-    mapped to them once: O(n m (d + max k)) time for m landmarks, and then k-means alone for each candidate.
+    Eq. 6 of the paper. O(n m (d + max k)) time for m landmarks, and then k-means alone for each candidate.
     """
     check_is_fitted(cpp)
     for n_clusters in candidates:
@@ -583,9 +565,7 @@ def _part_of(progress: Progress | None, index: int, n_parts: int) -> Progress | 
     """Return a progress callback for one of several trainings of equal length."""
     if progress is None:
         return None
-    return lambda stage, n_done, n_total: progress(
-        stage, n_done + index * (n_total or 0), n_total and n_parts * n_total
-    )
+    return lambda stage, done, total: progress(stage, done + index * (total or 0), total and n_parts * total)
 
 
 def _n_held_out(n_rows: int) -> int:
