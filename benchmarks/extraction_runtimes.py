@@ -26,7 +26,7 @@ import torch
 from covey.backbones import BACKBONES
 from covey.backbones._efficientnet import MULTIPLIERS, architecture, fold
 from covey.backbones._efficientnet._eager import ConvNetwork, TorchNetwork
-from covey.backbones._efficientnet._openvino import OpenVINONetwork
+from covey.backbones._efficientnet._lite_openvino import OpenVINONetwork
 from covey.backbones._runtimes import PixelNetwork, Runtime, build_network
 from covey.backbones._weights import find_weights, read_weights
 from covey.engines import n_threads
@@ -42,9 +42,15 @@ def draw_module(spec: BackboneSpec) -> torch.nn.Module:
     Each weight has the variance 1 / inputs, so that every layer changes what it gets; at the variance that a training
     begins with a ViT is nearly the identity, and any precision would do.
     """
-    from covey.backbones._transformers import build_module
+    import transformers
 
-    module = build_module(spec)
+    from covey.backbones._transformers import ARCHITECTURES
+    from covey.backbones._transformers import _modules as modules
+
+    architecture = ARCHITECTURES[spec.architecture]
+    with modules.quiet():
+        config = modules.image_config(modules.make_config(spec))
+        module = modules._pool(getattr(transformers, architecture.image)(config, **architecture.keywords), spec)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():

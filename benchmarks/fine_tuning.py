@@ -23,7 +23,7 @@ from PIL import Image
 
 from covey.backbones import BACKBONES, load_torch_backbone
 from covey.cluster import TEMI, fine_tune
-from covey.cluster._temi._pictures import Pictures, encode
+from covey.cluster._temi_fine_tuning import PixelBatches, encode
 from feature_sets import DATA, LITE0
 from heads import SCORES, pair_information
 
@@ -79,7 +79,7 @@ def main() -> None:
     pixels, y = load_pictures("train", args.rows, args.size)
     test_pixels, y_test = load_pictures("test", args.test_rows, args.size)
     backbone = load_torch_backbone(LITE0)
-    X, X_test = (encode(backbone, Pictures(part, SPEC.mean, SPEC.std, CPU)) for part in (pixels, test_pixels))
+    X, X_test = (encode(backbone, PixelBatches(part, SPEC.mean, SPEC.std, CPU)) for part in (pixels, test_pixels))
     options = {"mean": SPEC.mean, "std": SPEC.std, "n_epochs": args.epochs, "augment": args.augment}
     defaults = fine_tune.__kwdefaults__
     for seed in range(args.seeds):

@@ -88,7 +88,7 @@ def speed(_: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Time the whole choice, and its partitions beside fits one after the other, in seconds of the processor."""
     from covey.cluster import KMeans
     from covey.selection import Sample, select_n_clusters
-    from covey.selection._sample import reduce_rows
+    from covey.selection._row_sample import reduce_rows
 
     X, _n_classes = _all_rows("cifar10")
     for n in (1000, 5000):

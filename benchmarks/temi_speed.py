@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from covey._torch import matmul_dtype
-from covey.cluster._temi._training import Loss, SelfDistillation
+from covey.cluster._temi import Loss, SelfDistillation
 from covey.cluster._training import adamw
 from covey.nn import StackedHeads
 

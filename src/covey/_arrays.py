@@ -1,4 +1,4 @@
-"""What every array room needs: checks, chunks, normalisation, seeds (NumPy only)."""
+"""What every array room needs: checks, chunks, normalization, seeds (NumPy only)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -49,7 +49,7 @@ def check_features(X: Any, *, name: str = "X", min_rows: int = 1) -> FloatArray:
     if bad.any():
         raise ValueError(
             f"{name} holds NaN or infinity in {int(bad.sum())} of {len(array)} rows (first: row {int(bad.argmax())}); "
-            "leave those rows out or mend them."
+            "leave those rows out or correct them."
         )
     return array
 
@@ -82,6 +82,44 @@ def iter_chunks(n_rows: int, chunk_size: int) -> Iterator[slice]:
     """Yield slices that cover ``range(n_rows)`` in order, each of at most `chunk_size` rows."""
     for start in range(0, n_rows, chunk_size):
         yield slice(start, min(start + chunk_size, n_rows))
+
+
+def iter_blocks(n_rows: int, row_size: int, block_size: int) -> Iterator[slice]:
+    """Yield slices that cover ``range(n_rows)`` in order, each of as many rows as fit into a block, at least one.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    row_size : int
+        What one row takes: entries or bytes, at least 1.
+    block_size : int
+        What a block may take, in the same unit.
+    """
+    return iter_chunks(n_rows, max(1, block_size // row_size))
+
+
+def top_places(values: FloatArray, n_top: int) -> IntArray:
+    """Return where the largest values are, largest first; of equal values the lower place comes first.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        No NaN.
+    n_top : int
+        How many places; all, in order, if there are fewer values.
+
+    Returns
+    -------
+    places : ndarray of shape (min(n, n_top),), dtype int64
+        Those of ``np.argsort(-values, kind="stable")[:n_top]``, from one pass over the values.
+    """
+    if len(values) <= n_top:
+        return np.argsort(-values, kind="stable")
+    # All values that reach the n_top-th largest; ties at the edge are settled by the stable sort.
+    edge = np.partition(values, -n_top)[-n_top]
+    possible = np.flatnonzero(values >= edge)
+    return np.asarray(possible[np.argsort(-values[possible], kind="stable")[:n_top]])
 
 
 def cluster_means(X: FloatArray, labels: IntArray, n_clusters: int) -> FloatArray:

@@ -58,8 +58,4 @@ class ModelError(CoveyError, RuntimeError):
 
 
 class ConvergenceError(CoveyError, ArithmeticError):
-    """A training diverged: its loss is no number any more."""
-
-
-class EngineError(CoveyError, RuntimeError):
-    """What runs the shards broke down."""
+    """A training diverged: its loss is NaN or infinite."""

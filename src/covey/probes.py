@@ -1,32 +1,30 @@
 """Supervised references: how well could features do if labels were known (arrays only).
 
-A probe learns from labelled rows and is scored on others. No clusterer may see labels; these say how much of the
-classes the features hold.
+A probe learns from labeled rows and is scored on others. No clusterer may see labels; these say how much of the
+classes the features hold. The classifiers are scikit-learn's.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal
 
 import numpy as np
-import torch
+import sklearn
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
-from covey._arrays import check_features, draw_seed, iter_chunks, l2_normalize
-from covey._torch import resolve_device, to_numpy, to_tensor
-from covey.errors import ConvergenceError
-from covey.nn import FeatureScaling
+from covey._arrays import check_features, draw_seed, l2_normalize
 from covey.types import FloatArray, IntArray
 
 __all__ = ["ProbeResult", "knn_probe", "linear_probe"]
 
-_BLOCK_ENTRIES = 2**25
 _TOLERANCE = 1e-4  # of the gradient's largest entry
+_WORKING_MEMORY_MIB = 128  # what scikit-learn may hold of the distances at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class ProbeResult:
     predictions : ndarray of shape (n_test,)
         A class of the training rows for each test row.
     settings : mapping of str to float
-        What was chosen, without a look at the test rows.
+        What was chosen, without the test rows.
     """
 
     accuracy: float
@@ -61,7 +59,6 @@ def linear_probe(
     held_out: float = 0.2,
     max_iter: int = 300,
     standardize: bool = True,
-    device: str = "auto",
     random_state: Any = None,
 ) -> ProbeResult:
     """Learn a linear classifier of features, and score it on other rows.
@@ -77,15 +74,13 @@ def linear_probe(
     y_test : array-like of shape (n_test,)
         Their classes; one that is not in `y` counts as wrong.
     penalties : sequence of float, default=(10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
-        Weights of the squared weights to choose from; 0 is none.
+        Factors λ of the squared weights to choose from; 0 is none.
     held_out : float in (0, 1), default=0.2
         Share of the rows of `X` on which the penalty is chosen; then all rows are learned from.
     max_iter : int, default=300
         Most iterations of L-BFGS for each penalty.
     standardize : bool, default=True
         Whether features are z-scored with the statistics of the rows that are learned from.
-    device : str, default="auto"
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     random_state : int, RandomState, Generator or None, default=None
         Decides which rows are held out.
 
@@ -98,8 +93,6 @@ def linear_probe(
     ------
     ValueError
         If the arrays do not fit one another, there is one class only, or a parameter is out of range.
-    ConvergenceError
-        If the loss is no number.
 
     Warns
     -----
@@ -108,42 +101,44 @@ def linear_probe(
 
     Notes
     -----
-    Multinomial logistic regression: the mean cross-entropy plus penalty / 2 times the squared weights, without the
-    biases, by L-BFGS with strong Wolfe line search, from the largest penalty to the smallest, each from the solution
-    before it. TEMI's paper and code train by Adam for 100 epochs instead, and their code keeps the epoch that is best
-    on the test rows; here nothing is chosen by them.
+    Multinomial logistic regression by scikit-learn (L-BFGS; of two classes its binomial one): the mean cross-entropy
+    plus λ / 2 times the squared weights, without the biases; scikit-learn's C is 1 / (λ n). The penalties are tried
+    from the largest to the smallest, each from the solution before it, and of equally good ones the largest is taken.
+    TEMI's paper and code train by Adam for 100 epochs instead, and their code keeps the epoch that is best on the test
+    rows; here nothing is chosen by them.
     """
     rows, classes, targets, test = _check(X, y, X_test, y_test)
     if len(classes) < 2:
-        raise ValueError("y has one class only, which any classifier finds.")
+        raise ValueError("y has one class only, which any classifier finds; give rows of at least two.")
     if not penalties or min(penalties) < 0:
         raise ValueError(f"penalties are {list(penalties)}; give one or more numbers of at least 0.")
     n_held_out = round(held_out * len(rows))
     if not 1 <= n_held_out < len(rows):
         raise ValueError(f"held_out is {held_out}: of {len(rows)} rows, one at least must be held out, and one left.")
-    place = resolve_device(device)
     order = np.random.default_rng(draw_seed(random_state)).permutation(len(rows))
-    seen, unseen = order[n_held_out:], order[:n_held_out]
-    fit = partial(_regress, n_classes=len(classes), max_iter=max_iter)
-    scale = _Scale.fit(rows[seen], place, standardize=standardize)
-    x, target, x_unseen = scale(rows[seen]), to_tensor(targets[seen], place), scale(rows[unseen])
+    kept, unseen = order[n_held_out:], order[:n_held_out]
+    if len(np.unique(targets[kept])) < 2:
+        raise ValueError(f"The {len(kept)} rows left of held_out {held_out} are of one class; hold out fewer.")
+    # Choose the penalty: learn from the rows that are left, score on those that are held out.
+    scale = _fit_scale(rows[kept], standardize=standardize)
+    x, x_unseen = scale(rows[kept]), scale(rows[unseen])
+    probe = LogisticRegression(tol=_TOLERANCE, max_iter=max_iter, warm_start=True)
     scores: dict[float, float] = {}
-    layer = None
     for penalty in sorted(penalties, reverse=True):
-        layer, _ = fit(x, target, start=layer, penalty=penalty)
-        scores[penalty] = float((_classify(x_unseen, layer) == targets[unseen]).mean())
+        _fit(probe, x, targets[kept], penalty)
+        scores[penalty] = float((probe.predict(x_unseen) == targets[unseen]).mean())
     best = max(scores, key=lambda penalty: scores[penalty])  # of equal ones the largest penalty
-    scale = _Scale.fit(rows, place, standardize=standardize)
-    layer, has_converged = fit(scale(rows), to_tensor(targets, place), start=None, penalty=best)
-    found = _classify(scale(test), layer)
-    if not has_converged:
+    # Learn from all rows with that penalty.
+    scale, probe = _fit_scale(rows, standardize=standardize), clone(probe)
+    if not _fit(probe, scale(rows), targets, best):
         warnings.warn(
             f"The linear probe ended after {max_iter} iterations, short of its optimum: raise max_iter, or leave out "
             "the smallest penalties.",
             ConvergenceWarning,
             stacklevel=2,
         )
-    return _score(classes[found], np.asarray(y_test), {"penalty": best, "held_out_accuracy": scores[best]})
+    predictions = classes[probe.predict(scale(test))]
+    return _score(predictions, np.asarray(y_test), {"penalty": best, "held_out_accuracy": scores[best]})
 
 
 def knn_probe(
@@ -155,9 +150,8 @@ def knn_probe(
     n_neighbors: int = 20,
     weights: Literal["exponential", "uniform"] = "exponential",
     temperature: float = 0.07,
-    device: str = "auto",
 ) -> ProbeResult:
-    """Let the nearest labelled rows vote on each test row.
+    """Let the nearest labeled rows vote on each test row.
 
     Parameters
     ----------
@@ -175,8 +169,6 @@ def knn_probe(
         What a vote weighs: exp(cosine / temperature), or 1.
     temperature : float, default=0.07
         Of the exponential weights.
-    device : str, default="auto"
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Returns
     -------
@@ -191,7 +183,8 @@ def knn_probe(
 
     Notes
     -----
-    The weights of [1]_. Nothing is chosen. O(n n_test d) time, memory within a fixed workspace.
+    The weights of [1]_; the search and the vote are scikit-learn's. Nothing is chosen. O(n n_test d) time, at most
+    128 MiB of distances at once.
 
     References
     ----------
@@ -205,34 +198,19 @@ def knn_probe(
         raise ValueError(f"weights is {weights!r}; it must be one of exponential, uniform.")
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be above 0.")
-    place, n_votes = resolve_device(device), min(n_neighbors, len(rows))
-    known, known_targets = to_tensor(l2_normalize(rows), place), to_tensor(targets, place)
-    asked = l2_normalize(test)
-    found = []
-    for chunk in iter_chunks(len(asked), max(1, _BLOCK_ENTRIES // len(rows))):
-        cosine, voters = (to_tensor(asked[chunk], place) @ known.T).topk(n_votes, dim=1)
-        # Seen from the nearest row, so that no exponential overflows.
-        weight = ((cosine - cosine[:, :1]) / temperature).exp() if weights == "exponential" else torch.ones_like(cosine)
-        votes = weight.new_zeros(len(cosine), len(classes)).scatter_add_(1, known_targets[voters], weight)
-        found.append(to_numpy(votes.argmax(dim=1)))
+    n_votes = min(n_neighbors, len(rows))
+
+    def weigh(distances: FloatArray) -> FloatArray:
+        # exp(cosine / temperature), relative to the nearest row, so that no exponential overflows; (n_test, n_votes)
+        return np.asarray(np.exp((distances[:, :1] - distances) / temperature))
+
+    voting = weigh if weights == "exponential" else "uniform"
+    probe = KNeighborsClassifier(n_votes, weights=voting, metric="cosine", algorithm="brute")
+    probe.fit(l2_normalize(rows), targets)
+    with sklearn.config_context(working_memory=_WORKING_MEMORY_MIB):
+        predictions = classes[probe.predict(l2_normalize(test))]
     settings = {"n_neighbors": float(n_votes)} | ({"temperature": temperature} if weights == "exponential" else {})
-    return _score(classes[np.concatenate(found)], np.asarray(y_test), settings)
-
-
-class _Scale(NamedTuple):
-    """From rows (n, d) on the CPU to scaled ones on a device."""
-
-    scaling: FeatureScaling
-    place: torch.device
-
-    @classmethod
-    def fit(cls, rows: FloatArray, place: torch.device, *, standardize: bool) -> Self:
-        """Learn the statistics of rows (n, d)."""
-        return cls(FeatureScaling.fit(to_tensor(rows, place), standardize=standardize), place)
-
-    def __call__(self, rows: FloatArray) -> Tensor:
-        """Scale rows (n, d)."""
-        return self.scaling(to_tensor(rows, self.place))
+    return _score(predictions, np.asarray(y_test), settings)
 
 
 def _check(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[FloatArray, NDArray[Any], IntArray, FloatArray]:
@@ -247,34 +225,21 @@ def _check(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[FloatArray, NDArra
     return rows, classes, targets.astype(np.int64), test
 
 
-def _regress(
-    x: Tensor, target: Tensor, *, start: Tensor | None, penalty: float, n_classes: int, max_iter: int
-) -> tuple[Tensor, bool]:
-    """Fit weights and, in the last row, biases (d + 1, n_classes); also return whether the gradient vanished."""
-    layer = x.new_zeros(x.shape[1] + 1, n_classes) if start is None else start.clone()
-    layer.requires_grad_()
-    optimizer: Any = torch.optim.LBFGS(
-        [layer], max_iter=max_iter, tolerance_grad=_TOLERANCE, tolerance_change=0, line_search_fn="strong_wolfe"
+def _fit_scale(rows: FloatArray, *, standardize: bool) -> Callable[[FloatArray], FloatArray]:
+    """Learn how rows (n, d) are scaled; return the map."""
+    scale: Callable[[FloatArray], FloatArray] = (
+        StandardScaler(with_mean=standardize, with_std=standardize).fit(rows).transform
     )
-
-    def loss_of() -> Tensor:
-        loss = cross_entropy(_logits(x, layer), target) + penalty / 2 * layer[:-1].square().sum()
-        (layer.grad,) = torch.autograd.grad(loss, layer)
-        return loss.detach()
-
-    optimizer.step(loss_of)
-    loss = loss_of()
-    if not bool(loss.isfinite()) or layer.grad is None:
-        raise ConvergenceError("The loss of the linear probe is no number: standardize the features.")
-    return layer.detach(), bool(layer.grad.abs().max() <= 10 * _TOLERANCE)
+    return scale
 
 
-def _logits(x: Tensor, layer: Tensor) -> Tensor:
-    return x @ layer[:-1] + layer[-1]
-
-
-def _classify(x: Tensor, layer: Tensor) -> IntArray:
-    return np.asarray(to_numpy(_logits(x, layer)).argmax(axis=1))
+def _fit(probe: LogisticRegression, x: FloatArray, targets: IntArray, penalty: float) -> bool:
+    """Fit to rows (n, d) and their classes (n,) with penalty λ; return whether L-BFGS converged."""
+    probe.set_params(C=1 / (penalty * len(x)) if penalty > 0 else np.inf)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        probe.fit(x, targets)
+    return not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
 
 
 def _score(predictions: NDArray[Any], truth: NDArray[Any], settings: Mapping[str, float]) -> ProbeResult:

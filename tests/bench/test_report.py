@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from covey.bench import ExperimentFile, Ledger
 from covey.bench.report import build_tables, write_report
+from covey.bench.report._cells import main_cells, to_csv, to_markdown
 from covey.bench.report._overview import Overview, build_overviews
 from covey.bench.report._overview import to_markdown as overview_markdown
 from covey.bench.report._plots import HEIGHT, WIDTH, Point, _round_ticks, plot_cost, plot_published
-from covey.bench.report._text import main_cells, to_csv, to_markdown
 from covey.errors import DatasetError
 
 Write = Callable[..., ExperimentFile]

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from covey._files import exclusive_lock
 from covey.bench import ExperimentFile, Ledger, RunReport, run_experiments
 from covey.bench.runner import _processes
 from covey.errors import DatasetError, ProjectError
-from covey.store import exclusive_lock
 
 # Stands in for the worker, whose libraries take seconds to load. What a seed does is its number.
 STUB = """

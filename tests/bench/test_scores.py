@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
+from covey.bench.report._cells import versus
 from covey.bench.report._statistics import compare, median_of, summarize
 from covey.bench.runner._scores import score_batches, score_labels
 
@@ -78,6 +80,37 @@ def test_five_seeds_can_prove_no_more_than_a_sixteenth() -> None:
     result = compare(dict.fromkeys(range(5), 0.9), {seed: 0.1 * seed for seed in range(5)})
     assert result is not None
     assert result.p == pytest.approx(1 / 16)
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 14])
+def test_the_comparison_counts_every_sign_pattern_of_all_seeds(n: int) -> None:
+    """Whole numbers tie often; with 14 seeds a difference that the first 12 do not show must count."""
+    differences = np.random.default_rng(n).integers(-3, 5, n).astype(float)
+    differences[-1] = 9
+    result = compare(dict(enumerate(differences)), dict.fromkeys(range(n), 0.0))
+    sums = np.array(list(itertools.product((1, -1), repeat=n))) @ differences
+    assert result is not None
+    assert result.is_exact
+    assert result.p == pytest.approx((np.abs(sums) >= abs(differences.sum()) - 1e-12).mean())
+
+
+def test_the_comparison_of_many_seeds_is_estimated_the_same_each_time_and_says_so() -> None:
+    differences = np.random.default_rng(0).normal(0.3, 1, 20)
+    first, again = (compare(dict(enumerate(differences)), dict.fromkeys(range(20), 0.0)) for _ in range(2))
+    assert first is not None
+    assert first == again
+    assert not first.is_exact
+    assert "p ≈ " in versus(first)
+    # The central limit theorem: a sum of signs times differences is nearly normal.
+    z = abs(differences.sum()) / np.sqrt(np.square(differences).sum())
+    assert first.p == pytest.approx(2 * norm.sf(z), abs=0.02)
+
+
+def test_methods_that_never_differ_have_a_p_of_one() -> None:
+    result = compare({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5})
+    assert result is not None
+    assert result.p == 1
+    assert "p = 1.00" in versus(result)
 
 
 def test_common_seeds_are_compared() -> None:

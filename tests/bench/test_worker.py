@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from covey.bench._check import takes_pixels
 from covey.bench.runner import _worker
 from covey.bench.runner._worker import partition_hash, run_seed
 from covey.cluster import CLUSTERERS
@@ -53,7 +52,7 @@ def task(folder: Path, name: str, *, fit: str = "train", **changes: Any) -> dict
 @pytest.mark.parametrize("name", NAMES)
 def test_permuting_the_labels_changes_no_prediction(name: str, write_arrays: Callable[..., Path]) -> None:
     order = np.random.default_rng(1).permutation(120)
-    is_pixels = name in CLUSTERERS and takes_pixels(CLUSTERERS[name]())
+    is_pixels = name in CLUSTERERS and CLUSTERERS.spec(name).rows == "images"
     made = [{"name": "true"}, {"name": "permuted", "order": order}]
     folders = [write_arrays(**keywords, is_pixels=is_pixels) for keywords in made]
     assert (np.load(folders[0] / "y.npy") != np.load(folders[1] / "y.npy")).any()

@@ -368,3 +368,28 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, project: Path) -> None:
     ledger = ledger_of(done.output)
     assert ledger["already"] > 0
     assert ledger["already"] + ledger["embedded"] == 1500
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preset", "nonsense"], "kmeans has no preset 'nonsense'"),
+        (["--method", "hdbscan", "-k", 5], "HDBSCAN finds the number of clusters itself"),
+        (["-k", 3, "-p", "spherical=maybe"], "spherical is 'maybe'; it must be True or False"),
+        (["-k", 3, "-p", "n_init=abc"], "n_init is 'abc'"),
+        (["-k", 3, "-p", "n_inits=2"], "kmeans has no parameter 'n_inits'"),
+        (["--k-min", 9, "--k-max", 4], "There is no number of clusters from 9 to 4"),
+        (["-k", 25], "there are only 24 distinct images"),
+        (["--views", 2], "kmeans takes none"),
+        (["--engine", "magic"], "Unknown engine 'magic'"),
+        (["--device", "abacus"], "Unknown device 'abacus'"),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_refuses_and_both_before_anything_is_written(
+    picture_folder: Path, project: Path, words: list[object], message: str
+) -> None:
+    for more in (["--dry-run"], []):
+        result = run("cluster", picture_folder, "-o", project, *QUICK, *words, *more)
+        assert result.exit_code == 1, more
+        assert message in result.stderr, more
+        assert not (project / "features").exists()

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from covey.cli import cli
-from covey.errors import ProjectError
-from covey.pipeline import CheckpointFile, _checkpoints, cluster_folder
+from covey.errors import InvalidValueError, ProjectError
+from covey.pipeline import CheckpointFile, _training_checkpoints, cluster_folder
 from covey.store import Project
 
 SHORT = {"width": 4, "input_size": 16, "n_epochs": 3, "batch_size": 8, "rotation": False}
@@ -63,7 +64,7 @@ def test_from_pixels_to_a_gallery(picture_folder: Path, project: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_interrupted_training_goes_on(picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_checkpoints, "EVERY_S", 0.0)
+    monkeypatch.setattr(_training_checkpoints, "EVERY_S", 0.0)
     keywords = {"n_clusters": 3, "method": "mmdc", "size": 16, "params": SHORT}
     steps: list[int] = []
 
@@ -120,3 +121,15 @@ def test_no_picture_that_can_be_decoded(picture_folder: Path, project: Path) -> 
         path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ProjectError, match="None of the 24 pictures could be decoded"):
         cluster_folder([picture_folder], project, n_clusters=3, method="mmdc", params=SHORT)
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_before_an_image_is_read(
+    picture_folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"n_clusters": 3, "method": "mmdc", "params": SHORT}
+    with pytest.raises(InvalidValueError, match="size is 100000; it must be from 8 to 1024 pixels"):
+        cluster_folder([picture_folder], project, size=100_000, **words)
+    monkeypatch.setattr("covey.pipeline._pixel_methods.disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr("covey.pipeline._pixel_methods.pack_images", lambda *_, **__: pytest.fail("packed"))
+    with pytest.raises(ProjectError, match=r"24 images of 1000 x 1000 pixels take 0\.1 GB"):
+        cluster_folder([picture_folder], project, size=1000, **words)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from covey.cli import cli
 from covey.selection import CRITERIA
-from covey.store import Project, read_evidence
+from covey.store import Project
+from covey.store._tables import read_evidence
 
 QUICK = ["-m", "color_histogram", "-q"]
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,16 +50,12 @@ def test_where_models_are(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tiny_row(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_row(tiny_model: Tiny) -> Iterator[Path]:
     """Enter the tiny model into the catalogue as ``tiny.vit``, to be fetched from a hub; return its folder."""
     folder = tiny_model("vit")
     row = replace(find_spec(str(folder)), name="tiny.vit", weights="hub:nobody/tiny", sha256="")
-    monkeypatch.setattr(BACKBONES, "_targets", {**BACKBONES._resolve_targets(), "tiny.vit": "nowhere:TINY"})
-    get = type(BACKBONES).__getitem__
-    monkeypatch.setattr(
-        type(BACKBONES), "__getitem__", lambda self, name: row if name == "tiny.vit" else get(self, name)
-    )
-    return folder
+    with BACKBONES.register("tiny.vit", row):
+        yield folder
 
 
 def test_downloading_a_model(tiny_row: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

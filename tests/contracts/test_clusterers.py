@@ -1,8 +1,11 @@
 """What every registered clusterer promises: scikit-learn's contract, and ours."""
 
+import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from covey.cluster import CLUSTERERS
+from covey.cluster._base import Clusterer
 from covey.metrics import clustering_accuracy
 from covey.types import NOISE
 
@@ -34,7 +38,7 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 
 # Clusterers that need an extra, and its module.
-EXTRAS = {"umap-kmeans": "umap"}
+EXTRAS = {spec.name: spec.extra for spec in CLUSTERERS.specs() if spec.extra}
 # Its compiler alone takes longer than all other clusterers' checks.
 SLOW = {"umap-kmeans"}
 INSTALLED = [name for name in CLUSTERERS if name not in EXTRAS or find_spec(EXTRAS[name])]
@@ -71,7 +75,7 @@ def reseeded(estimator: Any, random_state: Any) -> Any:
 
 # scikit-learn's checks and these fit matrices of features; what is fitted on pictures (n, h, w, 3) has a contract of
 # its own in test_pixel_clusterers.py.
-ON_FEATURES = [name for name in CLUSTERERS if not get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
+ON_FEATURES = [spec.name for spec in CLUSTERERS.specs() if spec.rows == "features"]
 
 
 def estimators(**changes: Any) -> Iterator[Any]:
@@ -185,6 +189,66 @@ def test_a_failed_fit_leaves_what_was_there(numbered: Any, blobs: tuple[np.ndarr
     np.testing.assert_array_equal(numbered.labels_, labels)
 
 
+# Those whose `fit` is whole or nothing by their base class; the others follow.
+WHOLE = [name for name in INSTALLED if issubclass(CLUSTERERS[name], Clusterer) and is_dataclass(CLUSTERERS[name])]
+
+
+class FaultError(Exception):
+    """Raised by the test where a fit would have succeeded."""
+
+
+def fail_at_write(monkeypatch: pytest.MonkeyPatch, estimator: Any, number: float) -> list[str]:
+    """Let the `number`-th attribute that is set on an estimator raise; return the names of those set before."""
+    names: list[str] = []
+
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        if self is estimator:
+            names.append(name)
+            if len(names) == number:
+                raise FaultError(name)
+        object.__setattr__(self, name, value)
+
+    monkeypatch.setattr(type(estimator), "__setattr__", set_attribute, raising=False)
+    return names
+
+
+def rows_for(name: str) -> np.ndarray:
+    """Return what a clusterer is fitted on: rows of features, or images."""
+    if name in ON_FEATURES:
+        return np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    return np.random.default_rng(0).integers(0, 200, (24, 16, 16, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # noise has no clusters
+def test_a_fault_in_the_last_step_leaves_the_old_fit_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All results are written, but for the last: what the estimator knew before must be there, and nothing else."""
+    X = rows_for(name)
+    estimator = make(name, n_clusters=2, random_state=0, n_epochs=1)
+    with monkeypatch.context() as patch:
+        written = fail_at_write(patch, estimator, math.inf)
+        estimator.fit(X)
+    before, labels = dict(vars(estimator)), estimator.predict(X)
+    others = X[::-1][: len(X) // 2]
+    with monkeypatch.context() as patch:
+        fail_at_write(patch, estimator, len(written))
+        with pytest.raises(FaultError):
+            estimator.fit(others)
+    assert vars(estimator).keys() == before.keys()
+    assert all(vars(estimator)[key] is before[key] for key in before)
+    np.testing.assert_array_equal(estimator.predict(X), labels)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_fault_in_a_first_fit_leaves_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = make(name, n_clusters=2, random_state=0)
+    before = dict(vars(estimator))
+    fail_at_write(monkeypatch, estimator, 2)  # the first is the width of a row
+    with pytest.raises(FaultError):
+        estimator.fit(rows_for(name))
+    assert vars(estimator) == before
+
+
 def test_float64_lists_and_read_only_rows_are_accepted(estimator: Any, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, _ = blobs
     expected = clone(estimator).fit(X).labels_
@@ -226,5 +290,16 @@ def test_its_diagnostics_are_plain_data(estimator: Any, blobs: tuple[np.ndarray,
 @pytest.mark.parametrize("name", sorted(CLUSTERERS))
 def test_what_draws_takes_a_seed_and_what_has_no_number_says_so(name: str) -> None:
     known = CLUSTERERS[name]().get_params()
-    assert ("n_clusters" in known) != (name == "hdbscan")
-    assert ("random_state" in known) != (name in {"hdbscan", "agglomerative"})
+    assert ("n_clusters" in known) != CLUSTERERS.spec(name).finds_number
+    assert ("random_state" in known) == CLUSTERERS.spec(name).is_seeded
+
+
+@pytest.mark.parametrize("name", sorted(CLUSTERERS))
+def test_its_row_says_what_is_true(name: str) -> None:
+    spec, kind = CLUSTERERS.spec(name), CLUSTERERS[name]
+    assert spec.title
+    assert set(spec.takes) == set(signature(kind.fit).parameters) - {"self", "X", "y"}
+    assert (spec.rows == "images") == get_tags(kind()).input_tags.three_d_array
+    assert set(spec.params) <= set(kind().get_params())
+    # `transform` of a method with centers measures distances to them, as in scikit-learn; one on images has features.
+    assert spec.represents == (hasattr(kind, "transform") and name not in {"kmeans", "mmdc"})

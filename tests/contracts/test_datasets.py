@@ -3,10 +3,9 @@
 import gzip
 import io
 import json
-import pickle
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -15,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covey.bench.datasets import DATASETS, Dataset, DatasetSpec
+from covey.bench.datasets import DATASETS, Dataset, DatasetSpec, include_files
 from covey.bench.datasets._cifar import SUPERCLASSES
 from covey.bench.datasets._folders import IMAGENET_10
 from covey.errors import DatasetError
 
+ARCHIVES = Path(__file__).parents[2] / "benchmarks" / "archives.py"
 _RNG = np.random.default_rng(0)
 
 
@@ -38,20 +38,18 @@ def draw_folders(root: Path, parts: tuple[str, ...], classes: tuple[str, ...], b
 def write_cifar(place: Path, *, n_coarse: int = 0) -> None:
     place.mkdir(parents=True)
     if n_coarse:
-        fine, coarse = [name for names in SUPERCLASSES.values() for name in names], list(SUPERCLASSES)
-        meta = {b"fine_label_names": [n.encode() for n in fine], b"coarse_label_names": [n.encode() for n in coarse]}
-        (place / "meta").write_bytes(pickle.dumps(meta, protocol=2))
-        y = np.arange(100)
-        batch = {b"fine_labels": y.tolist(), b"coarse_labels": (y % n_coarse).tolist()}
+        fine = [name for names in SUPERCLASSES.values() for name in names]
+        (place / "fine_label_names.txt").write_text("\n".join(fine))
+        (place / "coarse_label_names.txt").write_text("\n".join(SUPERCLASSES))
+        labels = np.stack([np.arange(100) % n_coarse, np.arange(100)], axis=1)
         names = ("train", "test")
     else:
-        meta = {b"label_names": [f"class {i}".encode() for i in range(10)]}
-        (place / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
-        y, batch = np.arange(20) % 10, {b"labels": (np.arange(20) % 10).tolist()}
+        (place / "batches.meta.txt").write_text("\n".join(f"class {i}" for i in range(10)))
+        labels = np.arange(20)[:, None] % 10
         names = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
     for name in names:
-        data = _RNG.integers(0, 256, size=(len(y), 3072), dtype=np.uint8)
-        (place / name).write_bytes(pickle.dumps({**batch, b"data": data}, protocol=2))
+        pixels = _RNG.integers(0, 256, size=(len(labels), 3072), dtype=np.uint8)
+        np.concatenate([labels.astype(np.uint8), pixels], axis=1).tofile(place / f"{name}.bin")
 
 
 def write_stl(place: Path) -> None:
@@ -174,6 +172,13 @@ def fake_mlxtend() -> dict[str, ModuleType]:
     return {"mlxtend": package, "mlxtend.data": data}
 
 
+@pytest.fixture(autouse=True)
+def archives() -> Iterator[None]:
+    """Add the sets of the benchmarks, which are held to the same contract."""
+    with include_files(DATASETS, [ARCHIVES]):
+        yield
+
+
 def test_every_data_set_has_a_sample() -> None:
     assert set(SAMPLES) == set(DATASETS)
 
@@ -200,7 +205,7 @@ def test_it_loads_its_sample(sampled: tuple[DatasetSpec, Path]) -> None:
         assert split.y.dtype == np.int64
         assert split.y.min() >= 0
         assert split.y.max() < len(dataset.classes)
-        assert (split.features is None) == spec.has_pictures
+        assert (split.features is None) == spec.has_images
         if split.pixels is not None:
             assert split.pixels.dtype == np.uint8
             assert split.pixels.shape[3] == 3

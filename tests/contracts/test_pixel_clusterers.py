@@ -13,7 +13,6 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import get_tags
 
 from covey.cluster import CLUSTERERS
 from covey.metrics import clustering_accuracy
@@ -25,7 +24,7 @@ SHORT: dict[str, dict[str, Any]] = {
         "rotation": False, "jitter": (0.2, 0.2, 0.0, 0.0), "grayscale": 0.0, "flip": False,
     },
 }  # fmt: skip
-ON_PIXELS = [name for name in CLUSTERERS if get_tags(CLUSTERERS[name]()).input_tags.three_d_array]
+ON_PIXELS = [spec.name for spec in CLUSTERERS.specs() if spec.rows == "images"]
 
 
 def make(name: str, **changes: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from covey.bench import PROTOCOLS, packaged_experiments
 from covey.bench._references import REFERENCES
-from covey.bench.datasets import DATASETS, VARIANTS
+from covey.bench.datasets import DATASETS, VARIANTS, include_files
 from covey.bench.report import write_report
 from covey.cli import COMMANDS, cli
 from covey.cluster import CLUSTERERS
@@ -30,11 +30,13 @@ def test_the_command_reference_is_fresh() -> None:
 def test_the_report_is_what_the_raw_lines_say(tmp_path: Path) -> None:
     """The published table is made by the command, from lines that lie beside it; no number in it is typed by hand."""
     report = ROOT / "docs" / "bench"
-    written = {path.relative_to(tmp_path): path for path in write_report(ROOT / "benchmarks" / "results", tmp_path)}
+    with include_files(DATASETS, [ROOT / "benchmarks" / "archives.py"]):
+        written = {path.relative_to(tmp_path): path for path in write_report(ROOT / "benchmarks" / "results", tmp_path)}
     assert set(written) == {path.relative_to(report) for path in report.rglob("*") if path.is_file()}
     for name, path in written.items():
+        command = "covey bench --include benchmarks/archives.py report benchmarks/results --output docs/bench"
         is_fresh = (report / name).read_bytes() == path.read_bytes()
-        assert is_fresh, f"{name}: run covey bench report benchmarks/results --output docs/bench"
+        assert is_fresh, f"{name}: run {command}"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -61,11 +63,13 @@ def test_commands_in_pages_parse(page: Path) -> None:
             words = shlex.split(line, comments=True)
             if not words or words[0] != "covey" or len(words) < 2 or words[1].startswith("-"):
                 continue
-            command = cli.get_command(click.Context(cli), words[1])
+            command, parameters = cli.get_command(click.Context(cli), words[1]), []
             if isinstance(command, click.Group):
-                command = command.commands.get(words[2])
+                parameters = command.params
+                command = next((command.commands[word] for word in words[2:] if word in command.commands), None)
             assert command is not None, line
-            known = {word for parameter in command.params for word in (*parameter.opts, *parameter.secondary_opts)}
+            parameters = [*parameters, *command.params]
+            known = {word for parameter in parameters for word in (*parameter.opts, *parameter.secondary_opts)}
             options = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
             assert options <= known | {"--help", "-h"}, line
 
@@ -77,7 +81,10 @@ def test_every_method_has_a_page(name: str) -> None:
 
 def test_all_that_an_experiment_can_name_is_explained() -> None:
     page = (ROOT / "docs" / "guide" / "bench.md").read_text(encoding="utf-8")
-    for names in (packaged_experiments(), PROTOCOLS, DATASETS, VARIANTS, REFERENCES):
+    experiments = [path.stem for path in (ROOT / "benchmarks" / "experiments").glob("*.toml")]
+    with include_files(DATASETS, [ROOT / "benchmarks" / "archives.py"]):
+        datasets = list(DATASETS)
+    for names in (packaged_experiments(), experiments, PROTOCOLS, datasets, VARIANTS, REFERENCES):
         assert [name for name in names if f"`{name}`" not in page] == []
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from covey.figures import structure_figures
 from covey.gallery import write_gallery
-from covey.store import Ledger, Member, PartitionInfo, Project, write_evidence
+from covey.store import Ledger, Member, PartitionInfo, Project
+from covey.store._tables import read_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 AWKWARD = (
@@ -164,7 +165,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         project.record_scan(records, good, failures, pictures)
         ids = [record.id for record in project.records()]
         partition_id = project.add_partition(*_partition(ids))
-        write_evidence(root, EVIDENCE)
+        project.write_evidence(EVIDENCE)
         for record in records[1:]:
             thumbnail = thumbnail_of(project.thumbnails, record.id)
             thumbnail.parent.mkdir(parents=True, exist_ok=True)
@@ -236,6 +237,9 @@ class Numbers:
         for failure in self.failures_:
             counts[failure.code] = counts.get(failure.code, 0) + 1
         return Ledger(sum(self.sizes) + len(self.failures_), sum(self.sizes), 0, counts)
+
+    def evidence(self) -> dict[str, Any] | None:
+        return read_evidence(self.root)
 
     def paths_of(self, image_id: str) -> list[str]:
         return [f"of {image_id}.jpg"]

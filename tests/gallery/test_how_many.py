@@ -9,7 +9,7 @@ import pytest
 
 from covey.gallery import write_gallery
 from covey.gallery._how_many import build_votes, has_votes
-from covey.store import write_evidence
+from covey.store._tables import write_evidence
 
 from .conftest import EVIDENCE
 

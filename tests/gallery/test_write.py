@@ -1,4 +1,5 @@
 import os
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -104,6 +105,18 @@ def test_a_run_killed_between_the_two_renames_is_mended(
         write_gallery(project, 1, out)
     assert tree(out) == before
     assert beside(out) == {"gallery"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_permissions_follow_the_umask(numbers, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        page = write_gallery(numbers(tmp_path, (3,)), 1, tmp_path / "gallery")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(page.parent.stat().st_mode) == 0o777 & ~umask
+    assert stat.S_IMODE(page.stat().st_mode) == 0o666 & ~umask
 
 
 def test_a_folder_of_someone_else_is_never_replaced(numbers, tmp_path: Path) -> None:

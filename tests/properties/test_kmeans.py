@@ -4,10 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covey.cluster import KMeans
-from covey.cluster import _kmeans_assign as assignment
-from covey.cluster._kmeans import _lloyd
-from covey.cluster._kmeans_assign import Points
+from covey.cluster import KMeans, _lloyd
+from covey.cluster._lloyd import Points, lloyd
 
 seeds = st.integers(0, 2**31)
 
@@ -23,7 +21,7 @@ def test_precision_does_not_change_what_follows_from_a_start(seed: int, n_cluste
     rows = torch.from_numpy(X - X.mean(axis=0))
     guess = torch.zeros(len(rows), dtype=torch.int64)
     one, other = (
-        _lloyd(Points.prepare(rows, dtype), rows[:n_clusters], guess, None, max_iter=300, tolerance=0.0)
+        lloyd(Points.prepare(rows, dtype), rows[:n_clusters], guess, None, max_iter=300, tolerance=0.0)
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert torch.equal(one.nearest.labels, other.nearest.labels)
@@ -35,8 +33,8 @@ def test_precision_does_not_change_what_follows_from_a_start(seed: int, n_cluste
 def test_chunked_is_whole(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     X = rows_of(0, n=500)
     whole = KMeans(7, n_init=2, precision=precision, random_state=0).fit(X)
-    monkeypatch.setattr(assignment, "_TILE_ENTRIES", 50)
-    monkeypatch.setattr("covey.cluster._kmeans_plusplus._TILE_ENTRIES", 50)
+    monkeypatch.setattr(_lloyd, "_TILE_ENTRIES", 50)
+    monkeypatch.setattr("covey.cluster._kmeans._TILE_ENTRIES", 50)
     chunked = KMeans(7, n_init=2, precision=precision, random_state=0).fit(X)
     np.testing.assert_array_equal(chunked.labels_, whole.labels_)
     assert chunked.inertia_ == whole.inertia_

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covey.neighbors import _exact, nearest_neighbors
+from covey import _blocks
+from covey.neighbors import _exact_neighbors, nearest_neighbors
 
 rows = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).normal(size=(150, 6)).astype(np.float32))
 
@@ -17,9 +18,9 @@ def test_chunked_is_whole(monkeypatch: pytest.MonkeyPatch, metric: str, precisio
         X[250:] = X[:250]
         X[100:180] = X[0]
     whole = nearest_neighbors(X, n_neighbors=20, metric=metric, precision=precision)
-    monkeypatch.setattr(_exact, "_MAX_COLUMNS", 128)
-    monkeypatch.setattr(_exact, "_TILE_BYTES", {"cpu": 128 * 4 * 7})
-    monkeypatch.setattr(_exact, "_GATHER_BYTES", {"cpu": 12 * 4 * 25 * 3})
+    monkeypatch.setattr(_blocks, "_MAX_COLUMNS", 128)
+    monkeypatch.setattr(_exact_neighbors, "_TILE_BYTES", {"cpu": 128 * 4 * 7})
+    monkeypatch.setattr(_exact_neighbors, "_GATHER_BYTES", {"cpu": 12 * 4 * 25 * 3})
     chunked = nearest_neighbors(X, n_neighbors=20, metric=metric, precision=precision)
     np.testing.assert_array_equal(chunked.indices, whole.indices)
     np.testing.assert_array_equal(chunked.distances, whole.distances)

@@ -11,9 +11,8 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_digits, make_blobs
 
 from covey.cluster import KMeans
-from covey.cluster._kmeans import _lloyd
-from covey.cluster._kmeans_assign import Assignment, Points, assign, nearest_center
-from covey.cluster._kmeans_plusplus import plus_plus
+from covey.cluster._kmeans import plus_plus
+from covey.cluster._lloyd import Assignment, Points, assign, lloyd, nearest_center
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -47,7 +46,7 @@ def gaussian_rows(n: int = 600, d: int = 30, seed: int = 0) -> torch.Tensor:
 def test_lloyd_is_its_naive_twin(dtype: torch.dtype, n_iter: int) -> None:
     """Pure noise: the margins are as small as they get, so quick products have much to leave to slower ones."""
     rows = gaussian_rows()
-    fit = _lloyd(Points.prepare(rows, dtype), rows[:20], guess(600), None, max_iter=n_iter, tolerance=0.0)
+    fit = lloyd(Points.prepare(rows, dtype), rows[:20], guess(600), None, max_iter=n_iter, tolerance=0.0)
     expected = naive_lloyd(rows.double().numpy(), rows[:20].double().numpy(), n_iter)
     np.testing.assert_array_equal(fit.nearest.labels.numpy(), expected)
     exact = ((rows.double() - fit.centers.double()[fit.nearest.labels]) ** 2).sum()
@@ -58,7 +57,7 @@ def test_lloyd_is_its_naive_twin(dtype: torch.dtype, n_iter: int) -> None:
 def test_spherical_lloyd_is_its_naive_twin(dtype: torch.dtype) -> None:
     unit = torch.nn.functional.normalize(gaussian_rows() + 0.5, dim=1)
     mean = unit.mean(dim=0)
-    fit = _lloyd(Points.prepare(unit - mean, dtype), unit[:20] - mean, guess(600), -mean, max_iter=8, tolerance=0.0)
+    fit = lloyd(Points.prepare(unit - mean, dtype), unit[:20] - mean, guess(600), -mean, max_iter=8, tolerance=0.0)
     expected = naive_lloyd(unit.double().numpy(), unit[:20].double().numpy(), 8, spherical=True)
     np.testing.assert_array_equal(fit.nearest.labels.numpy(), expected)
     np.testing.assert_allclose((fit.centers + mean).norm(dim=1).numpy(), 1, rtol=1e-6)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from covey.cluster._scan._training import add_gradients
+from covey.cluster._scan import add_gradients
 from covey.nn import LinearHeads
 from covey.objectives import scan_loss
 

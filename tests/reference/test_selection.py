@@ -13,7 +13,7 @@ from covey.cluster import KMeans
 from covey.metrics import adjusted_rand_score, silhouette_score
 from covey.objectives import coding_length
 from covey.selection import CRITERIA, Sample
-from covey.selection._kmeans import subsampled_kmeans
+from covey.selection._row_sample import subsampled_kmeans
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from covey._arrays import l2_normalize
-from covey.cluster._subspace import _strongest, elastic_net, matching_pursuit
-from covey.cluster._subspace._strongest import Atoms
+from covey.cluster._subspace import _codes, elastic_net, matching_pursuit
+from covey.cluster._subspace._codes import Atoms
 
 N_ROWS = 500
 
@@ -24,7 +24,7 @@ def rows() -> torch.Tensor:
 
 @pytest.fixture
 def rounded(rows: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> Atoms:
-    monkeypatch.setattr(_strongest, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(_codes, "_FEWEST_ROWS", 1)
     return Atoms.prepare(rows, precision="bfloat16")
 
 

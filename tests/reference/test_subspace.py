@@ -82,7 +82,7 @@ def test_pursuit_is_greedy(rows: np.ndarray, n_nonzero: int, tol: float) -> None
 
 @pytest.mark.parametrize("kind", ["symmetric", "neighbors"])
 def test_affinity_is_its_formula(rows: np.ndarray, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.cluster._subspace._affinity._BLOCK_ROWS", 17)
+    monkeypatch.setattr("covey.cluster._subspace._codes._BLOCK_ROWS", 17)
     codes = matching_pursuit(torch.from_numpy(rows), n_nonzero=4, tol=1e-6).to_sparse()
     dense = codes.toarray()
     unit = dense / np.linalg.norm(dense, axis=1, keepdims=True)

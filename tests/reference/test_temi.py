@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from covey.nn import ClassPrior
+from covey.cluster._temi import ClassPrior
 from covey.objectives import distilled_scan_loss, pair_weights, pointwise_mutual_information, temi_loss
 
 N_HEADS, BATCH, N_CLUSTERS = 3, 5, 4

@@ -10,28 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from covey.backbones._model_files import model_status
+from covey.backbones._registry import BACKBONES, LOADERS
 from covey.errors import InvalidValueError, ModelError
-from covey.registry import Registry
-from covey.types import Backbone, BackboneSpec, ByteArray, TextEncoder
+from covey.types import Backbone, BackboneSpec, ByteArray
 
 if TYPE_CHECKING:
     from torch import nn
 
-PREPROCESSING_VERSION: Final = 1
+PREPROCESSING_VERSION: Final = 2
 """Raised whenever `covey.images` begins to give other pixels for the same file and specification."""
-
-LOADERS = Registry(
-    "backbone loader",
-    "covey.backbone_loaders",
-    {
-        "efficientnet_lite": "covey.backbones._efficientnet:load_efficientnet_lite",
-        "color_histogram": "covey.backbones._color_histogram:load_color_histogram",
-        "random_patches": "covey.backbones._random_patches:load_random_patches",
-        "transformers": "covey.backbones._transformers:load_transformers",
-        "timm": "covey.backbones._timm:load_timm",
-        "open_clip": "covey.backbones._open_clip:load_open_clip",
-    },
-)
 
 _NUMBERS = ("name", "n_features", "input_size", "crop_fraction", "interpolation", "mean", "std", "weights", "sha256")
 _LATER_NUMBERS = ("revision", "pooling", "is_squashed")  # count where set: older fingerprints stay what they were
@@ -107,8 +94,6 @@ def find_spec(name: str) -> BackboneSpec:
     ModelError
         If the path holds no model that can be used.
     """
-    from covey.backbones import BACKBONES
-
     if _is_path(name):
         from covey.backbones._transformers import read_spec
 
@@ -132,8 +117,6 @@ def require_models(names: Iterable[str]) -> None:
     ModelError
         If its weights are not on this machine; with the command that brings them.
     """
-    from covey.backbones import BACKBONES
-
     for name in names:
         if not _is_path(name):
             status = model_status(BACKBONES[name])
@@ -141,36 +124,6 @@ def require_models(names: Iterable[str]) -> None:
                 status.require()
         elif not Path(name).expanduser().is_dir():
             raise ModelError(f"There is no folder {name!r}, and no backbone of that name: see covey models list.")
-
-
-def load_text_encoder(name: str, *, device: str = "auto", weights: Path | None = None) -> TextEncoder:
-    """Load a backbone that encodes texts into the space of its image features.
-
-    Parameters
-    ----------
-    name, device, weights
-        As for `load_backbone`.
-
-    Returns
-    -------
-    backbone : TextEncoder
-        It is a `Backbone` too.
-
-    Raises
-    ------
-    InvalidValueError
-        If the backbone knows pictures alone; the message names those that know texts.
-    ModelError, UnknownNameError
-        As for `load_backbone`.
-    """
-    from covey.backbones import BACKBONES
-
-    if find_spec(name).has_text:
-        backbone = load_backbone(name, device=device, weights=weights)
-        if isinstance(backbone, TextEncoder):
-            return backbone
-    able = ", ".join(other for other, spec in BACKBONES.items() if spec.has_text)
-    raise InvalidValueError(f"{name} knows pictures alone and cannot encode texts; backbones that can: {able}.")
 
 
 def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module":
@@ -248,8 +201,6 @@ def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Pa
 
 def _is_path(name: str) -> bool:
     """Tell a path from a name: it has a separator, or is a folder here that no backbone is called like."""
-    from covey.backbones import BACKBONES
-
     if any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~"):
         return True
     return name not in BACKBONES and Path(name).is_dir()

@@ -6,7 +6,6 @@ Nothing here connects to another machine, and torch is not imported, so that a l
 import hashlib
 import json
 import os
-import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
+from covey._files import DamagedFileError, WrongLengthError, read_safetensors_header
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -239,16 +239,11 @@ def check_weights(files: Sequence[Path]) -> None:
 def _check_safetensors(file: Path, n_bytes: int) -> None:
     """Compare the length of a file with what its header promises."""
     try:
-        with file.open("rb") as opened:
-            (n_header,) = struct.unpack("<Q", opened.read(8))
-            if n_header > n_bytes:
-                raise ValueError("the header is cut off")
-            header = json.loads(opened.read(n_header))
-        n_wanted = 8 + n_header + max(t["data_offsets"][1] for name, t in header.items() if name != "__metadata__")
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{str(file)!r} ({n_bytes} bytes) is no safetensors file, or cut off: {error}") from error
-    if n_bytes != n_wanted:
-        raise ModelError(f"{str(file)!r} has {n_bytes} bytes of {n_wanted}: damaged or only half downloaded.")
+        read_safetensors_header(file)
+    except WrongLengthError as error:
+        raise ModelError(f"{str(file)!r}: {error}: damaged or only half downloaded.") from error
+    except DamagedFileError as error:
+        raise ModelError(f"{str(file)!r} ({n_bytes} bytes) is no safetensors file, or cut off: {error}.") from error
 
 
 def hash_model(path: Path, loader: str = "") -> str:

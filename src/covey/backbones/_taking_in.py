@@ -7,6 +7,7 @@ from typing import Final
 
 from covey.backbones._loading import load_backbone
 from covey.backbones._model_files import check_weights, models_folder, source_address, weight_files
+from covey.backbones._registry import BACKBONES
 from covey.errors import InvalidValueError, ModelError
 from covey.types import BackboneSpec
 
@@ -39,8 +40,6 @@ def take_in_model(name: str, source: Path) -> Path:
     ModelError
         If `source` is not that model, whole.
     """
-    from covey.backbones import BACKBONES
-
     spec: BackboneSpec = BACKBONES[name]
     check_is_fetched(spec)
     load_backbone(name, device="cpu", weights=source, precision="float32", runtime="torch")

@@ -5,9 +5,9 @@ Labels are for scores: they never reach a method's `fit`. Start reading at `_exp
 """
 
 from covey.bench._experiment import Experiment, ExperimentFile, Method, Published, RowsSpec, narrow_files
+from covey.bench._experiment_files import find_file, packaged_experiments, read_experiments
 from covey.bench._ledger import Ledger
 from covey.bench._protocol import PROTOCOLS, Protocol
-from covey.bench._read import find_file, packaged_experiments, read_experiments
 from covey.bench.runner import RunReport, run_experiments
 
 __all__ = [

@@ -11,7 +11,6 @@ from covey.bench._references import NEAREST, PROBES, RANDOM
 from covey.bench.datasets import DATASETS, VARIANTS
 from covey.cluster import CLUSTERERS
 from covey.errors import InvalidValueError, UnknownNameError
-from covey.partitions import takes_pixels
 from covey.pipeline import make_estimator
 
 _PERCENT: Final = (-50.0, 100.0)
@@ -68,21 +67,17 @@ def check_experiment(experiment: Experiment, where: str) -> None:
 
 
 def is_seeded(method: Method) -> bool:
-    """Tell whether a method's result can hang on its seed."""
+    """Tell whether a method's result can depend on its seed."""
     if method.name not in CLUSTERERS:
         return method.name != NEAREST
-    return _has_parameter(method, "random_state")
+    return bool(CLUSTERERS.spec(method.name).is_seeded)
 
 
 def takes_number(method: Method) -> bool:
-    """Tell whether a method is told how many clusters to make; some find the number themselves."""
+    """Tell whether a method takes the number of clusters; some find the number themselves."""
     if method.name not in CLUSTERERS:
         return method.name == RANDOM
-    return _has_parameter(method, "n_clusters")
-
-
-def _has_parameter(method: Method, name: str) -> bool:
-    return name in CLUSTERERS[method.name]().get_params(deep=False)
+    return not CLUSTERERS.spec(method.name).finds_number
 
 
 def _check_rows(experiment: Experiment) -> None:
@@ -90,9 +85,9 @@ def _check_rows(experiment: Experiment) -> None:
     spec = DATASETS[rows.dataset]
     if rows.variant is not None and rows.variant not in VARIANTS:
         raise InvalidValueError(f"variant is {rows.variant!r}; it must be one of {', '.join(VARIANTS)}.")
-    if spec.has_pictures and not rows.features:
-        raise InvalidValueError(f"{rows.dataset} holds pictures: name the backbone in features, or {PIXELS!r}.")
-    if not spec.has_pictures and rows.features:
+    if spec.has_images and not rows.features:
+        raise InvalidValueError(f"{rows.dataset} holds images: name the backbone in features, or {PIXELS!r}.")
+    if not spec.has_images and rows.features:
         raise InvalidValueError(f"{rows.dataset} comes as features; it takes no backbone.")
     if PIXELS not in rows.features:
         for name in rows.features:
@@ -102,14 +97,14 @@ def _check_rows(experiment: Experiment) -> None:
     if not isinstance(rows.n_views, int) or rows.n_views < 0 or rows.n_views == 1:
         raise InvalidValueError(f"n_views is {rows.n_views!r}; it must be 0, or at least 2 to make a pair.")
     if rows.n_views and (not rows.features or PIXELS in rows.features):
-        raise InvalidValueError("n_views needs pictures and a backbone.")
+        raise InvalidValueError("n_views needs images and a backbone.")
 
 
 def _check_method(experiment: Experiment) -> None:
     method = experiment.method
     reserved = [name for name in _RESERVED if name in method.changes]
     if reserved:
-        raise InvalidValueError(f"{reserved[0]} is no change: n_clusters has its own key, seeds give random_state.")
+        raise InvalidValueError(f"{reserved[0]} is not a change: n_clusters has its own key, seeds give random_state.")
     n_clusters = method.n_clusters
     if n_clusters is not None and (not isinstance(n_clusters, int) or n_clusters < 1):
         raise InvalidValueError(f"n_clusters is {n_clusters!r}; it must be a whole number from 1, or left out.")
@@ -117,11 +112,9 @@ def _check_method(experiment: Experiment) -> None:
         if method.preset or method.changes:
             raise InvalidValueError(f"{method.name} has no settings.")
         return
-    estimator = make_estimator(
-        method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes)
-    )
-    if takes_pixels(estimator) and experiment.rows.features != (PIXELS,):
-        raise InvalidValueError(f"{method.name} learns from pictures: say features = {PIXELS!r}.")
+    make_estimator(method.name, 2, random_state=0, device="auto", preset=method.preset, params=dict(method.changes))
+    if CLUSTERERS.spec(method.name).rows == "images" and experiment.rows.features != (PIXELS,):
+        raise InvalidValueError(f"{method.name} learns from images: say features = {PIXELS!r}.")
 
 
 def _check_run(experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ from covey.bench._protocol import PROTOCOLS
 from covey.errors import InvalidValueError
 
 PIXELS: Final = "pixels"
-"""In place of a backbone's name: the method gets the pictures themselves."""
+"""In place of a backbone's name: the method gets the images themselves."""
 
 TUNINGS: Final = ("fixed", "label-free", "oracle")
 """How settings were found: the same on every set; on each set without labels; on each set by its labels."""
@@ -35,7 +35,7 @@ class RowsSpec:
     n_views : int
         Augmented copies of each row to fit.
     image_size_px : int
-        Side of the pictures where `features` is ``("pixels",)``.
+        Side of the images where `features` is ``("pixels",)``.
     """
 
     dataset: str
@@ -272,6 +272,6 @@ def settings_of(rows: RowsSpec, method: Method) -> dict[str, Any]:
 
 
 def digest_of(value: Any) -> str:
-    """Return a short hash of JSON-compatible data that does not hang on the order of keys."""
+    """Return a short hash of JSON-compatible data that does not depend on the order of keys."""
     text = json.dumps(value, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

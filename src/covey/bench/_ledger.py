@@ -42,7 +42,7 @@ class Ledger:
         Raises
         ------
         DatasetError
-            If a finished line is no JSON object.
+            If a finished line is not a JSON object.
         """
         if not self.path.exists():
             return []
@@ -52,7 +52,7 @@ class Ledger:
             try:
                 lines.append(dict(json.loads(text)))
             except (ValueError, TypeError) as error:
-                raise DatasetError(f"{self.path}, line {number} is no result: {error}; remove it.") from error
+                raise DatasetError(f"{self.path}, line {number} is not a result: {error}; remove it.") from error
         return lines
 
     def repair(self) -> None:

@@ -108,7 +108,7 @@ PROTOCOLS: Final = _rows(
         False,
         10,
         "SCAN's paper (arXiv:2005.12320): fitted on train, scored on test, the mean of 10 runs; its code stops where "
-        "the loss on the test pictures is lowest.",
+        "the loss on the test images is lowest.",
     ),
 )
 """Protocols by name: the honest three first, then the papers' own."""

@@ -61,7 +61,7 @@ class RandomLabels:
         self._rng = np.random.default_rng(random_state)
 
     def fit(self, X: FloatArray) -> "RandomLabels":
-        """Draw the labels of the rows of `X`, whose values are not looked at."""
+        """Draw the labels of the rows of `X`, whose values are ignored."""
         self.labels_ = self.predict(X)
         return self
 

@@ -25,14 +25,14 @@ COMMANDS = Registry(
         "cluster": "covey.cli._cluster:cluster",
         "embed": "covey.cli._embed:embed",
         "eval": "covey.cli._eval:evaluate",
-        "gallery": "covey.cli._project:gallery",
-        "info": "covey.cli._project:info",
+        "gallery": "covey.cli._info:gallery",
+        "info": "covey.cli._info:info",
         "k": "covey.cli._k:k",
         "list": "covey.cli._catalog._list:list_items",
         "models": "covey.cli._catalog._models:models",
-        "name": "covey.cli._words:name",
+        "name": "covey.cli._name_and_search:name",
         "sample": "covey.cli._sample:sample",
-        "search": "covey.cli._words:search",
+        "search": "covey.cli._name_and_search:search",
     },
 )
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from covey import defaults
 from covey.cli import _console, _options
 from covey.cli._options import AutoInt
+from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
 
@@ -26,7 +26,7 @@ EXIT_SKIPPED = 3
 )
 @click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
 @click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
-@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {defaults.CLUSTERER}]")
+@click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {DEFAULT_CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
@@ -50,7 +50,30 @@ EXIT_SKIPPED = 3
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
-def cluster(sources: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+def cluster(
+    sources: tuple[Path, ...],
+    output: Path,
+    *,
+    n_clusters: int | None,
+    k_min: int | None,
+    k_max: int | None,
+    method: str | None,
+    preset: str | None,
+    params: tuple[str, ...],
+    random_state: int,
+    backbone: tuple[str, ...] | None,
+    n_views: int,
+    device: str,
+    normalize_parts: bool,
+    has_names: bool,
+    size: int | None,
+    has_gallery: bool,
+    dry_run: bool,
+    strict: bool,
+    scan_options: dict[str, Any],
+    extract_options: dict[str, Any],
+    speech: _options.Output,
+) -> None:
     """Find the groups in folders of pictures.
 
     SOURCE is a folder, a picture, a .txt file that lists one path a line, or - for such a list on standard input.
@@ -58,39 +81,36 @@ def cluster(sources: tuple[Path, ...], output: Path | None, **options: Any) -> N
     adding pictures, or after an interruption: only what is new is computed.
     """
     from covey.cli import _report
+    from covey.pipeline import plan_run, run_plan
 
-    if options["offline"]:
-        _console.forbid_network()
-    output = _options.default_output(sources, output)
-    keywords = _pipeline_keywords(options)
-    if options["dry_run"]:
-        _report.echo_plan(sources, output, keywords, as_json=options["as_json"])
+    plan = plan_run(
+        sources,
+        output,
+        n_clusters=n_clusters,
+        k_min=k_min,
+        k_max=k_max,
+        backbone=backbone,
+        n_views=n_views,
+        normalize_parts=normalize_parts,
+        size=size,
+        method=method or DEFAULT_CLUSTERER,
+        preset=preset,
+        params=_options.parse_params(params),
+        random_state=random_state,
+        device=device,
+        has_names=has_names,
+        scan_options=scan_options,
+        extract_options=extract_options,
+    )
+    if dry_run:
+        _report.echo_plan(plan, as_json=speech.as_json)
         return
-    with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
-        from covey.pipeline import cluster_folder
-
-        result = cluster_folder(sources, output, progress=progress, **keywords)
-        page = _report.write_pages(result.project, result.partition_id, progress) if options["has_gallery"] else None
-    if options["as_json"]:
+    with speech.bars() as progress:
+        result = run_plan(plan, progress)
+        page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+    if speech.as_json:
         _console.echo_json(_report.run_as_dict(result, page))
-    elif not options["quiet"]:
+    elif not speech.quiet:
         _report.echo_run(result, page)
-    if options["strict"] and result.ledger.failures:
+    if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)
-
-
-def _pipeline_keywords(options: dict[str, Any]) -> dict[str, Any]:
-    """Name the command's options as `covey.pipeline.cluster_folder` does; None leaves its default."""
-    own = {
-        "n_clusters": options["n_clusters"],
-        "k_min": options["k_min"],
-        "k_max": options["k_max"],
-        "size": options["size"],
-        "method": options["method"],
-        "preset": options["preset"],
-        "params": _options.parse_params(options["params"]),
-        "random_state": options["random_state"],
-        "normalize_parts": options["normalize_parts"],
-        "has_names": options["has_names"],
-    }
-    return {**_options.drop_none(own), **_options.pipeline_keywords(options)}

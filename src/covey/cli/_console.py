@@ -16,6 +16,8 @@ STAGES = {
     "views": ("Views", "view"),
     "choose": ("Choosing k", "step"),
     "cluster": ("Clustering", "step"),
+    "restart": ("k-means", "restart"),
+    "codes": ("Sparse codes", "image"),
     "name": ("Naming", "step"),
     "gallery": ("Gallery", "page"),
 }
@@ -102,6 +104,28 @@ def ledger_line(n_found: int, n_computed: int, n_embedded: int, n_duplicates: in
         **{code.removeprefix("ERROR_").lower(): count for code, count in sorted(failures.items())},
     }
     return " ".join(f"{name}={count}" for name, count in parts.items())
+
+
+_LEFT_OUT_WORDS = {
+    "system": "in system folders (--include-system)",
+    "by_content": "images without a known suffix (--by-content)",
+    "links": "links (--follow-symlinks)",
+}
+_KINDS_OF_FILES = ("document", "video", "audio", "text", "archive", "other")
+
+
+def aside_lines(notes: Mapping[str, int], left_out: Mapping[str, int]) -> list[str]:
+    """Return the lines for images with a note, and for what was seen and not counted as found; none if all is plain."""
+    lines = []
+    if notes:
+        lines.append("notes    " + " ".join(f"{c.removeprefix('NOTE_').lower()}={n}" for c, n in sorted(notes.items())))
+    said = [f"{left_out[kind]} {words}" for kind, words in _LEFT_OUT_WORDS.items() if kind in left_out]
+    kinds = [f"{kind}={left_out[kind]}" for kind in _KINDS_OF_FILES if kind in left_out]
+    if kinds:
+        said.append("files that are not images: " + " ".join(kinds))
+    if said:
+        lines.append("left out " + "; ".join(said))
+    return lines
 
 
 def views_line(n_views: int, n_computed: int, n_reused: int) -> str:

@@ -1,7 +1,7 @@
 """`covey k`: the evidence for a number of clusters."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,15 +9,6 @@ from covey.cli import _console, _options
 
 if TYPE_CHECKING:
     from covey.pipeline import ProjectEvidence
-
-# Heads of the table's columns; a longer one would make it wider than a terminal.
-_SHORT = {
-    "coding_length": "coding",
-    "held_out_coding_length": "held out",
-    "silhouette": "silh.",
-    "stability": "stab.",
-    "silhouette_stability": "silh. x stab.",
-}
 
 
 @click.command("k")
@@ -41,7 +32,16 @@ _SHORT = {
 )
 @click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @_options.output_options
-def k(project: Path, **options: Any) -> None:
+def k(
+    project: Path,
+    *,
+    k_min: int | None,
+    k_max: int | None,
+    criterion: str,
+    backbone: tuple[str, ...],
+    random_state: int,
+    speech: _options.Output,
+) -> None:
     """Weigh the numbers of clusters of a project.
 
     Five criteria judge each number without labels. The table shows them all, k.json keeps them, and the gallery of the
@@ -50,18 +50,23 @@ def k(project: Path, **options: Any) -> None:
     from covey.pipeline import weigh_project
     from covey.store import Project
 
-    chosen = {name: options[name] or None for name in ("k_min", "k_max", "criterion", "backbone")}
-    with _console.Bars(is_shown=options["has_progress"] and not options["quiet"]) as progress:
+    with speech.bars() as progress:
         evidence = weigh_project(
-            project, random_state=options["random_state"], progress=progress, **_options.drop_none(chosen)
+            project,
+            backbone=backbone or None,
+            criterion=criterion,
+            k_min=k_min,
+            k_max=k_max,
+            random_state=random_state,
+            progress=progress,
         )
         with Project.open(project) as opened:
             partitions = opened.partitions()
         page = _write_page(project, partitions[-1].id, progress) if partitions else None
-    if options["as_json"]:
+    if speech.as_json:
         facts = {"project": str(project), "backbones": evidence.backbones, "file": str(evidence.path)}
         _console.echo_json({**facts, "page": str(page) if page else None, **evidence.result.to_dict()})
-    elif not options["quiet"]:
+    elif not speech.quiet:
         _echo(evidence, page)
 
 
@@ -73,11 +78,14 @@ def _write_page(project: Path, partition_id: int, progress: _console.Bars) -> Pa
 
 def _echo(evidence: "ProjectEvidence", page: Path | None) -> None:
     """Print the table, and below it what to make of it."""
+    from covey.selection import CRITERIA
+
     result = evidence.result
     names = list(result.evidence)
     at_best = {name: choice["n_clusters"] for name, choice in result.to_dict()["choices"].items()}
     marks = {granularity.n_clusters: granularity.name for granularity in result.granularities}
-    heads = {name: _SHORT.get(name, name) for name in names}
+    # A longer head would make the table wider than a terminal.
+    heads = {name: (CRITERIA.spec(name).short if name in CRITERIA else "") or name for name in names}
     rows = []
     for i, row in enumerate(result.curve):
         number = row.n_clusters

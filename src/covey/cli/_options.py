@@ -1,16 +1,17 @@
-"""The options that several commands have, each said once."""
+"""The options that several commands have, each declared once and handed over in groups."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from covey import defaults
-from covey.cli._console import apply_options
+from covey.cli._console import Bars, apply_options, forbid_network
 from covey.errors import InvalidValueError
+from covey.registry import DEFAULT_BACKBONE
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Command = Callable[..., Any]
 
 _PATH = click.Path(path_type=Path)
 _SOURCE = click.Path(path_type=Path, exists=True, allow_dash=True)
@@ -35,10 +36,59 @@ class AutoInt(click.ParamType[int | None]):
         return int(value)
 
 
-def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says which pictures are meant and where the project lies."""
+class Output(NamedTuple):
+    """How a command speaks.
+
+    Attributes
+    ----------
+    as_json : bool
+        Whether the result is printed as JSON.
+    has_progress : bool
+        Whether progress bars are drawn.
+    quiet : bool
+        Whether nothing is printed but errors and JSON.
+    """
+
+    as_json: bool
+    has_progress: bool
+    quiet: bool
+
+    def bars(self) -> Bars:
+        """Return the progress callback that these options ask for."""
+        return Bars(is_shown=self.has_progress and not self.quiet)
+
+
+def source_options(function: Command) -> Command:
+    """Add the options that say which images are meant and where the project is.
+
+    The command gets ``sources``, ``output`` (a Path, chosen if it was not given) and ``scan_options``, keywords of
+    `covey.images.scan_images`.
+    """
+
+    @wraps(function)
+    def call(
+        *,
+        recursive: bool,
+        follow_symlinks: bool,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
+        include_system: bool,
+        by_content: bool,
+        **given: Any,
+    ) -> Any:
+        scan_options = {
+            "recursive": recursive,
+            "follow_symlinks": follow_symlinks,
+            "include": include,
+            "exclude": exclude,
+            "include_system": include_system,
+            "by_content": by_content,
+        }
+        given["output"] = default_output(given["sources"], given["output"])
+        return function(scan_options=scan_options, **given)
+
     return apply_options(
-        function,
+        call,
         [
             click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=_SOURCE),
             click.option(
@@ -48,24 +98,51 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--follow-symlinks", is_flag=True, help="Follow links to folders and files."),
             click.option("--include", multiple=True, metavar="GLOB", help="Only these paths; may be given again."),
             click.option("--exclude", multiple=True, metavar="GLOB", help="Not these paths; may be given again."),
+            click.option(
+                "--include-system", is_flag=True, help="Folders of NAS, trash and system too, and with .nomedia."
+            ),
+            click.option("--by-content", is_flag=True, help="Files without a known suffix too, by their first bytes."),
         ],
     )
 
 
-def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says how features are computed."""
+def embed_options(function: Command) -> Command:
+    """Add the options that say how features are computed.
+
+    The command gets ``backbone`` (names, or None), ``n_views``, ``device`` and ``extract_options``, keywords of
+    `covey.extract.extract_features`.
+    """
+
+    @wraps(function)
+    def call(
+        *,
+        models: tuple[str, ...],
+        batch_size: int | None,
+        engine: str,
+        workers: int | None,
+        retry_failed: bool,
+        offline: bool,
+        **given: Any,
+    ) -> Any:
+        if offline:
+            forbid_network()
+        extract_options = drop_none({"engine": engine, "batch_size": batch_size, "n_workers": workers})
+        if retry_failed:
+            extract_options["retry_failed"] = True
+        return function(backbone=models or None, extract_options=extract_options, **given)
+
     return apply_options(
-        function,
+        call,
         [
             click.option(
                 "-m",
                 "--model",
-                "backbone",
+                "models",
                 metavar="NAME|PATH",
                 multiple=True,
                 help="Backbone, or a model's folder; given again, the features of several are joined. See: "
                 "covey models list.  "
-                f"[default: {defaults.BACKBONE}]",
+                f"[default: {DEFAULT_BACKBONE}]",
             ),
             click.option(
                 "--views",
@@ -74,23 +151,34 @@ def embed_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 default=0,
                 show_default=True,
                 metavar="N",
-                help="Augmented copies of each picture to embed too, for methods that compare them; at least 2.",
+                help="Augmented copies of each image to embed too, for methods that compare them; at least 2.",
             ),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
             click.option(
                 "-b", "--batch-size", type=AutoInt(1), metavar="N|auto", default="auto", help="Images at once."
             ),
-            click.option("--engine", default="inline", show_default=True, help="Who runs the shards: inline or pool."),
+            click.option(
+                "--engine",
+                default="inline",
+                show_default=True,
+                help="Who runs the shards: a registered engine.",
+            ),
             click.option("--workers", type=AutoInt(1), metavar="N|auto", default="auto", help="Threads or processes."),
+            click.option("--retry-failed", is_flag=True, help="Try every image again that could not be read before."),
             click.option("--offline", is_flag=True, help="Make any connection to another machine an error."),
         ],
     )
 
 
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says how the command speaks."""
+def output_options(function: Command) -> Command:
+    """Add the options that say how the command speaks; the command gets them as ``speech``, an `Output`."""
+
+    @wraps(function)
+    def call(*, as_json: bool, has_progress: bool, quiet: bool, **given: Any) -> Any:
+        return function(speech=Output(as_json, has_progress, quiet), **given)
+
     return apply_options(
-        function,
+        call,
         [
             click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
             click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars."),
@@ -111,23 +199,6 @@ def default_output(sources: tuple[Path, ...], output: Path | None) -> Path:
     if str(sources[0]) == "-":
         raise InvalidValueError("A list of files from standard input needs a project folder: give one with -o.")
     return Path(f"{sources[0].resolve().stem or 'images'}.covey")
-
-
-def pipeline_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Name what `source_options` and `embed_options` add as `covey.pipeline` does; ``auto`` leaves its default."""
-    from covey.backbones import require_models
-
-    require_models(options["backbone"])
-    extract = {"engine": options["engine"], "batch_size": options["batch_size"], "n_workers": options["workers"]}
-    scan = ("recursive", "follow_symlinks", "include", "exclude")
-    keywords = {
-        "backbone": options["backbone"] or None,
-        "n_views": options["n_views"],
-        "device": options["device"],
-        "scan_options": {name: options[name] for name in scan},
-        "extract_options": drop_none(extract),
-    }
-    return drop_none(keywords)
 
 
 def drop_none(keywords: Mapping[str, Any]) -> dict[str, Any]:

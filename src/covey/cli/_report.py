@@ -1,26 +1,16 @@
 """What the main command says: the plan of a dry run, and the result of a real one."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from covey import defaults
-from covey.cli._console import Bars, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.gallery import write_gallery
 from covey.images import scan_images
-from covey.partitions import takes_pixels
-from covey.pipeline import (
-    IMAGE_SIZE,
-    NamingReport,
-    RunResult,
-    check_output,
-    check_pixel_options,
-    check_views,
-    make_estimator,
-)
+from covey.pipeline import NamingReport, RunPlan, RunResult, check_n_clusters
 from covey.store import Project
 
 N_CLUSTERS_SHOWN = 20
@@ -32,52 +22,42 @@ def write_pages(root: Path, partition_id: int, progress: Bars) -> Path:
         return write_gallery(project, partition_id, root / "gallery", progress=progress)
 
 
-def echo_plan(sources: Sequence[Path], output: Path, keywords: Mapping[str, Any], *, as_json: bool) -> None:
+def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     """Scan without writing anything and say what a run would do."""
-    check_output(sources, output)
-    method = keywords.get("method", defaults.CLUSTERER)
-    n_clusters = keywords.get("n_clusters")
-    draft = make_estimator(method, n_clusters or 2, random_state=keywords["random_state"], device=keywords["device"])
-    check_pixel_options(
-        draft,
-        size=keywords.get("size"),
-        backbone=keywords.get("backbone"),
-        n_views=keywords["n_views"],
-        n_clusters=n_clusters,
-    )
-    check_views(keywords["n_views"], method)
-    report = scan_images(sources, **keywords["scan_options"])
-    codes: dict[str, int] = {}
-    for failure in report.failures:
-        codes[failure.code] = codes.get(failure.code, 0) + 1
-    plan = {
-        "project": str(output),
-        "project_exists": output.exists(),
+    report = scan_images(plan.sources, **plan.scan_options)
+    check_n_clusters(plan.n_clusters, len(report.records))
+    skipped = Counter(failure.code for failure in report.failures)
+    facts = {
+        "project": str(plan.output),
+        "project_exists": plan.output.exists(),
         "images": len(report.records),
         "duplicates": len(report.files) - len(report.records),
-        "skipped": codes,
+        "skipped": dict(skipped),
         "other_files": report.n_other,
-        "backbone": " + ".join(() if takes_pixels(draft) else keywords.get("backbone", [defaults.BACKBONE])),
-        "n_views": keywords["n_views"],
-        "method": method,
-        "n_clusters": keywords.get("n_clusters", "auto"),
+        "left_out": report.left_out(),
+        "backbone": " + ".join(plan.backbones),
+        "n_views": plan.n_views,
+        "method": plan.spec.name,
+        "params": dict(plan.params),
+        "n_clusters": "auto" if plan.n_clusters is None else plan.n_clusters,
     }
     if as_json:
-        echo_json(plan)
+        echo_json(facts)
         return
     click.echo("Nothing was written. A run would")
-    verb = "update" if plan["project_exists"] else "make"
-    click.echo(f"  {verb} the project  {shell_path(output)}")
-    if plan["backbone"]:
-        click.echo(f"  embed             {plan['images']} images with {plan['backbone']}")
+    verb = "update" if facts["project_exists"] else "make"
+    click.echo(f"  {verb} the project  {shell_path(plan.output)}")
+    if facts["backbone"]:
+        click.echo(f"  embed             {facts['images']} images with {facts['backbone']}")
     else:
-        size = keywords.get("size", IMAGE_SIZE)
-        click.echo(f"  pack              {plan['images']} images of {size} x {size} pixels")
-    if plan["n_views"]:
-        click.echo(f"  embed             {plan['n_views']} views of each image too")
-    click.echo(f"  cluster           with {plan['method']}, k = {plan['n_clusters']}")
-    skipped = ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "nothing"
-    click.echo(f"  leave out         {plan['duplicates']} duplicates; {skipped}")
+        click.echo(f"  pack              {facts['images']} images of {plan.size} x {plan.size} pixels")
+    if facts["n_views"]:
+        click.echo(f"  embed             {facts['n_views']} views of each image too")
+    click.echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
+    left_out = ", ".join(f"{count} {code}" for code, count in sorted(skipped.items())) or "nothing"
+    click.echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
+    for aside in aside_lines({}, report.left_out()):
+        click.echo(f"  {aside}")
 
 
 def echo_run(result: RunResult, page: Path | None) -> None:
@@ -102,6 +82,8 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         click.echo(f"names    none: {result.naming_reason}")
     if result.n_views:
         click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+    for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
+        click.echo(aside)
     click.echo(_ledger(result))
 
 

@@ -1,4 +1,4 @@
-"""What every estimator shares: its `fit` happens whole or not at all, and its published settings have names."""
+"""What estimators share: a `fit` that happens whole or not at all, published settings by name, probabilities."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from covey.cluster._parameters import check_integer, check_parameters
 from covey.errors import UnknownNameError
-from covey.types import FloatArray, Progress
+from covey.types import FloatArray, IntArray, NeighborGraph, Progress
 
 
 class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -19,6 +19,13 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     A subclass implements ``_fit(X, ...)``, which sets the fitted attributes. What several estimators need besides `X`
     is a keyword of a base class's `fit`; what one alone needs is a keyword of its own `fit`, which calls `_fit_whole`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), dtype int64
+        The cluster of each training row.
+    n_features_in_ : int
+        Width of a row.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
@@ -93,6 +100,102 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     def _fit(self, X: Any, *_: Any, **keywords: Any) -> None:
         """Set the fitted attributes from checked rows."""
         raise TypeError(f"{type(self).__name__} has no _fit.")
+
+
+class NeighborClusterer(Clusterer):
+    """Base of the estimators that a graph of neighbors may be given to."""
+
+    def fit(
+        self, X: Any, y: Any = None, *, neighbors: NeighborGraph | None = None, progress: Progress | None = None
+    ) -> Self:
+        """Cluster the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features as the backbone gave them.
+        y : Ignored
+            See the glossary.
+        neighbors : NeighborGraph, default=None
+            Neighbors of the rows of `X`, if they are known already; None searches them.
+        progress : Progress, default=None
+            Called with the name of a stage, the steps done and their number.
+
+        Returns
+        -------
+        self : Clusterer
+            Fitted. If anything fails, it is what it was before the call.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or `X` is not allowed, or `neighbors` describes other rows; the message says what is.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If clusters stayed empty.
+        """
+        return self._fit_whole(X, neighbors=neighbors, progress=progress)
+
+
+class ProbabilisticClusterer(Clusterer):
+    """Base of the estimators with `_iter_probabilities`, which predict the probability of each cluster.
+
+    Attributes
+    ----------
+    probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
+        Of the training rows, which sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows
+        you need.
+    """
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return the probability of each cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_clusters), dtype float32
+            Rows sum to 1. Computed in float64, so a row's result does not depend on the rows beside it.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        return np.concatenate([*self._iter_probabilities(predict_features(self, X))])
+
+    def predict(self, X: Any) -> IntArray:
+        """Return the most probable cluster of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features from the same backbone.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int64
+            In [0, n_clusters); for the training rows the same as `labels_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the width differs from the training rows'.
+        """
+        return np.concatenate([p.argmax(axis=1) for p in self._iter_probabilities(predict_features(self, X))])
+
+    def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
+        """Yield the probabilities (rows, n_clusters) of checked rows, a chunk of rows at a time."""
+        raise TypeError(f"{type(self).__name__} has no _iter_probabilities.")
 
 
 @contextmanager

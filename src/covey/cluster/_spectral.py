@@ -38,7 +38,7 @@ from covey.cluster._head_clusterer import HeadClusterer
 from covey.cluster._kmeans import KMeans
 from covey.cluster._landmarks import Spectrum, check_n_half_steps
 from covey.cluster._parameters import checked, choice, flag, free, integer, parameters, real
-from covey.cluster._votes import VotingClusterer
+from covey.cluster._voting import VotingClusterer
 from covey.errors import ConvergenceError
 from covey.neighbors import nearest_neighbors
 from covey.types import NOISE, FloatArray, IntArray, NeighborGraph, Progress
@@ -498,7 +498,7 @@ def _largest_eigenpairs(
     if n <= _DENSE_ROWS or n_wanted > n // 2:
         return eigh(block.toarray(), subset_by_index=(n - n_wanted, n - 1))  # type: ignore[no-any-return]  # untyped
     try:
-        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]
+        return eigsh(block, n_wanted, which="LA", v0=rng.normal(size=n), tol=_TOLERANCE)  # type: ignore[no-any-return]  # untyped
         # untyped
     except ArpackNoConvergence as error:
         raise ConvergenceError(

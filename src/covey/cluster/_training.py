@@ -1,9 +1,9 @@
-"""What every method shares that trains a head on resident features: partners, batches, one loop, diagnostics."""
+"""What methods share that train heads on features in memory: pairs, batches, the training loop, diagnostics."""
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,15 +12,33 @@ from torch import Tensor, nn
 
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
-from covey.cluster._kmeans import KMeans
+from covey.cluster._kmeans import kmeans, restart_seeds
 from covey.errors import ConvergenceError
+from covey.metrics import cluster_size_kl, entropy
 from covey.neighbors import nearest_neighbors
 from covey.types import FloatArray, IntArray, NeighborGraph, Progress
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 _PREDICT_ROWS = 4096
 _START_ITERATIONS = 20
 _MOST_PROBABILITIES = 2**29  # kept after training: 2 GiB
 _GUESSING = 0.95  # of the entropy of a guess
+
+
+class TrainingLength(NamedTuple):
+    """How many rows a step has, and how many steps a pass and the whole training have."""
+
+    batch_size: int
+    steps_per_epoch: int
+    n_steps: int
+
+    @classmethod
+    def of(cls, n_rows: int, batch_size: int, n_steps: int, n_epochs: int | None) -> "TrainingLength":
+        """Cut the batch to the data, and count the steps: those of `n_epochs` passes if given, else `n_steps`."""
+        batch_size = min(batch_size, n_rows)
+        steps_per_epoch = n_rows // batch_size
+        return cls(batch_size, steps_per_epoch, n_steps if n_epochs is None else n_epochs * steps_per_epoch)
 
 
 def make_generators(random_state: Any, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
@@ -33,7 +51,7 @@ def make_generators(random_state: Any, device: torch.device) -> tuple[torch.Gene
 def partner_table(
     X: FloatArray, neighbors: NeighborGraph | None, n_neighbors: int, *, include_self: bool, device: str
 ) -> IntArray:
-    """Return the rows that may be drawn as partners of each row, (n, k); nearest first."""
+    """Return the rows that may be drawn as the second of a pair with each row, (n, k); nearest first."""
     n_rows = len(X)
     n_wanted = min(n_neighbors, n_rows - 1)
     own = np.arange(n_rows)[:, None]
@@ -49,19 +67,25 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
-def kmeans_labels(X: FloatArray, n_clusters: int, seed: int, device: torch.device, *, n_init: int = 1) -> IntArray:
-    """Run k-means, not to the end, for clusters to begin with."""
-    kmeans = KMeans(n_clusters, n_init=n_init, max_iter=_START_ITERATIONS, device=str(device), random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: said after training, if it matters
-        labels: IntArray = kmeans.fit(X).labels_
-    return labels
+def kmeans_labels(X: Tensor, n_clusters: int, seed: int, *, n_init: int = 1) -> Tensor:
+    """Run k-means on rows (n, d), not to the end, for clusters (n,) to begin with."""
+    rows = X.to(resolve_float64_device(str(X.device)))
+    solutions = kmeans(rows, n_clusters, restart_seeds(seed, n_init), max_iter=_START_ITERATIONS)
+    return min(solutions, key=lambda solution: solution.inertia).labels.to(X.device)
+
+
+def kmeans_starts(X: Tensor, n_clusters: int, seeds: Sequence[int]) -> Tensor:
+    """Run k-means on rows (n, d) once a seed, not to the end; return clusters (n_seeds, n) to begin with."""
+    rows = X.to(resolve_float64_device(str(X.device)))
+    drawn = [restart_seeds(seed, 1)[0] for seed in seeds]
+    solutions = kmeans(rows, n_clusters, drawn, max_iter=_START_ITERATIONS)
+    return torch.stack([solution.labels for solution in solutions]).to(X.device)
 
 
 def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield batches of row numbers without end: epoch after epoch, each freshly shuffled, the ragged rest left out.
+    """Yield batches of row numbers without end: each epoch is shuffled anew, rows that fill no batch are left out.
 
-    The rows live on the generator's device. `batch_size` must not exceed `n_rows`.
+    The row numbers are on the generator's device. `batch_size` must not exceed `n_rows`.
     """
     while True:
         order = torch.randperm(n_rows, generator=generator, device=generator.device)
@@ -69,7 +93,7 @@ def iter_batches(n_rows: int, batch_size: int, *, generator: torch.Generator) ->
 
 
 def adamw(modules: Iterable[nn.Module], *, weight_decay: float) -> torch.optim.AdamW:
-    """Make a fused AdamW that spares biases and norms from weight decay; its rate is set at each step."""
+    """Make a fused AdamW without weight decay of biases and norms; its rate is set at each step."""
     named = [item for module in modules for item in module.named_parameters()]
     decayed = [parameter for name, parameter in named if "bias" not in name and parameter.ndim > 1]
     spared = [parameter for name, parameter in named if "bias" in name or parameter.ndim == 1]
@@ -91,8 +115,8 @@ def train(
 ) -> tuple[Tensor, int]:
     """Train for `n_steps` at most; return the mean losses of each epoch, (n_epochs, n_losses), and the steps made.
 
-    `backward(rows, step)` leaves gradients and returns detached losses (n_losses,). Nothing here waits for the device
-    before the end of an epoch, when `stop` may end the training. Raises if a loss is no number.
+    `backward(rows, step)` adds gradients and returns detached losses (n_losses,). Nothing here waits for the device
+    before the end of an epoch, when `stop` may end the training. Raises if a loss is NaN or infinite.
     """
     history: list[Tensor] = []
     total, n_summed = torch.zeros(()), 0
@@ -110,14 +134,14 @@ def train(
             if progress is not None:
                 progress("train", step + 1, n_steps)
             if not history[-1].isfinite().all():
-                raise ConvergenceError(f"The loss is no number after {step + 1} steps: lower the learning rate.")
+                raise ConvergenceError(f"The loss is NaN or infinite after {step + 1} steps: lower the learning rate.")
             if stop(history):
                 break
     return torch.stack(history), step + 1
 
 
 def stalls(tol: float | None, *, n_steps: int, steps_per_epoch: int) -> Callable[[list[Tensor]], bool]:
-    """Make the rule that ends a training once a tenth of `n_steps` lowered the mean loss by less than `tol`."""
+    """Return the rule that ends a training once a tenth of `n_steps` lowered the mean loss by less than `tol`."""
     window = max(1, round(n_steps / 10 / steps_per_epoch))  # epochs
 
     def has_stalled(history: list[Tensor]) -> bool:
@@ -132,9 +156,9 @@ def stalls(tol: float | None, *, n_steps: int, steps_per_epoch: int) -> Callable
 def iter_outputs(
     function: Callable[[Tensor], Tensor], head: nn.Module, X: FloatArray, device: str
 ) -> Iterator[FloatArray]:
-    """Yield what a function of rows (rows, d) gives, a chunk of rows after another.
+    """Yield the result of a function of rows (rows, d), a chunk of rows at a time.
 
-    In float64, so that a row's answer does not hang on the rows beside it. `head` is the module that the function
+    In float64, so that a row's result does not depend on the rows beside it. `head` is the module that the function
     calls; it is moved to the device.
     """
     place = resolve_float64_device(device)
@@ -148,30 +172,28 @@ def iter_outputs(
 def collect_predictions(
     chunks: Iterable[FloatArray], n_rows: int
 ) -> tuple[IntArray, FloatArray | None, dict[str, float]]:
-    """Gather labels, probabilities unless they are too large, and what they say of the training."""
-    labels, surest, entropies, kept = [], [], [], []
-    for p in chunks:
+    """Gather labels, probabilities unless they are too large, and how sure and how even they are."""
+    labels, highest, entropies, kept = [], [], [], []
+    for p in chunks:  # (rows, n_clusters)
         n_clusters = p.shape[1]
         labels.append(p.argmax(axis=1))
-        surest.append(p.max(axis=1))
-        entropies.append(-(p * np.log(np.where(p > 0, p, 1))).sum(axis=1, dtype=np.float64))
+        highest.append(p.max(axis=1))
+        entropies.append(entropy(p))
         if n_rows * n_clusters <= _MOST_PROBABILITIES:
             kept.append(p)
-    found, highest = np.concatenate(labels), np.concatenate(surest)
-    shares = np.bincount(found, minlength=n_clusters) / n_rows
-    used = shares[shares > 0]
+    all_labels, all_highest = np.concatenate(labels), np.concatenate(highest)
     diagnostics = {
-        "mean_max_probability": float(highest.mean(dtype=np.float64)),
-        "median_max_probability": float(np.median(highest)),
+        "mean_max_probability": float(all_highest.mean(dtype=np.float64)),
+        "median_max_probability": float(np.median(all_highest)),
         "conditional_entropy": float(np.concatenate(entropies).mean()),
-        "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
-        "n_empty_clusters": int((shares == 0).sum()),
+        "kl_to_uniform": cluster_size_kl(all_labels, n_clusters=n_clusters),
+        "n_empty_clusters": n_clusters - len(np.unique(all_labels)),
     }
-    return found, np.concatenate(kept) if kept else None, diagnostics
+    return all_labels, np.concatenate(kept) if kept else None, diagnostics
 
 
 def warn_if_collapsed(diagnostics: Mapping[str, Any], n_clusters: int, *, advice: str) -> None:
-    """Warn, with the method's advice, if clusters stayed empty or no prediction is surer than a guess."""
+    """Warn, with the method's advice, if clusters stayed empty or the predictions are as unsure as guesses."""
     n_empty = int(diagnostics["n_empty_clusters"])
     if n_empty:
         problem = f"{n_empty} of {n_clusters} clusters are empty, so only {n_clusters - n_empty} were found."
@@ -179,4 +201,4 @@ def warn_if_collapsed(diagnostics: Mapping[str, Any], n_clusters: int, *, advice
         problem = f"The predictions for {n_clusters} clusters are hardly surer than guesses."
     else:
         return
-    warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)
+    warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=6)  # the caller of `fit`

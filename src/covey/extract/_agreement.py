@@ -1,4 +1,4 @@
-"""Whether the fast way to compute a backbone agrees with the exact one, on a person's own pictures and processor."""
+"""Whether the fast way to compute a backbone agrees with the exact one, on a person's own images and processor."""
 
 import time
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ class Agreement:
     runtime, precision : str
         What is used by default here.
     n_images : int
-        Pictures compared.
+        Images compared.
     cosine_min, cosine_mean : float
-        Of a picture's two rows, in [-1, 1]; larger is better.
+        Of an image's two rows, in [-1, 1]; larger is better.
     images_per_s, float32_images_per_s : float
-        Pictures a second of the default and of torch in float32, the model alone, one measurement.
+        Images a second of the default and of torch in float32, the model alone, one measurement.
     """
 
     runtime: str
@@ -49,16 +49,16 @@ class Agreement:
 def compare_with_float32(
     name: str, sources: Sequence[Path], *, n_images: int = 64, weights: Path | None = None
 ) -> Agreement:
-    """Compute pictures twice, as by default and in float32 with torch, and compare.
+    """Encode images twice, by default and in float32 with torch, and compare.
 
     Parameters
     ----------
     name, weights
         As for `covey.backbones.load_backbone`.
     sources : sequence of Path
-        Folders or pictures; at most `n_images` of them are read, evenly spread.
+        Folders or images; at most `n_images` of them are read, evenly spread.
     n_images : int, default=64
-        Most pictures to compare.
+        Most images to compare.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def compare_with_float32(
     Raises
     ------
     InvalidValueError
-        If none of the pictures can be read.
+        If none of the images can be read.
     """
     usual = load_backbone(name, device="cpu", weights=weights)
     pixels = _read(sources, usual, n_images)
@@ -89,19 +89,19 @@ def compare_with_float32(
 
 
 def _read(sources: Sequence[Path], backbone: Backbone, n_images: int) -> ByteArray:
-    """Read some of the pictures to pixels (n, h, w, 3); those that cannot be read are left out."""
+    """Read some of the images to pixels (n, h, w, 3); those that cannot be read are left out."""
     records = scan_images(sources).records
     pixels = []
     for record in records[:: max(1, -(-len(records) // n_images))]:
         with suppress(ImageReadError):
             pixels.append(preprocess(read_image(record.path, min_size=decode_size(backbone.spec)), backbone.spec))
     if not pixels:
-        raise InvalidValueError(f"None of the {len(records)} pictures can be read; name a folder of some.")
+        raise InvalidValueError(f"None of the {len(records)} images can be read; name a folder with some that can.")
     return np.stack(pixels)
 
 
 def _timed(backbone: Backbone, pixels: ByteArray) -> tuple[FloatArray, float]:
-    """Return the rows and the pictures a second; the first pictures warm the caches."""
+    """Return the rows (n, d) and the images per second; the first image warms the caches."""
     backbone.encode_images(pixels[:1])
     start = time.perf_counter()
     rows = backbone.encode_images(pixels)

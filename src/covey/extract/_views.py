@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 from covey.backbones import load_backbone
-from covey.extract._plan import ExtractReport, FeatureSetPlan, check_at_least_one, run_tasks
+from covey.extract._plan import ExtractReport, FeatureSetPlan, ShardSizes, check_at_least_one, run_again, run_tasks
 from covey.images import Augmentation, View
 from covey.store import FeatureStore
 from covey.types import Backbone, FloatArray, ImageRecord, Progress
@@ -27,6 +28,7 @@ def extract_views(
     engine: str = "inline",
     progress: Progress | None = None,
     shard_size: int = 1024,
+    retry_failed: bool = False,
 ) -> ExtractReport:
     """Compute the features of augmented copies of the images, as far as they are not there yet.
 
@@ -44,10 +46,10 @@ def extract_views(
         What makes a copy; a crop and a blur, each with probability 1/2, if not given.
     random_state : int, default=0
         Seed of the draws.
-    batch_size, n_workers, engine, shard_size
+    batch_size, n_workers, engine, shard_size, retry_failed
         As for `extract_features`.
     progress : Progress, optional
-        Told ``("views", n_done, n_total)`` where all copies of all images are counted.
+        Called with ``("views", n_done, n_total)`` where all copies of all images are counted.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def extract_views(
     The views of SCP (arXiv:2502.04226), section 3.1, drawn once and kept. View j of an image is a function of the
     image's id, j, the augmentation and the seed alone. Each j is a feature set of its own, named by `view_fingerprint`,
     so that more views later cost only the new ones, and a run is resumed after a kill as in `extract_features`. Each
-    view reads and decodes its picture anew, which for an EfficientNet is a sixth of the work.
+    view reads and decodes its image anew, which for an EfficientNet is a sixth of the work.
     """
     check_at_least_one(n_views=n_views, batch_size=batch_size, n_workers=n_workers, shard_size=shard_size)
     if isinstance(backbone, str):
@@ -80,8 +82,11 @@ def extract_views(
         for view in _views(n_views, augmentation, random_state)
     ]
     had_rows = [store.shard_ids(plan.fingerprint) for plan in plans]
-    tasks = [task for plan in plans for task in plan.tasks(records, batch_size=batch_size, shard_size=shard_size)]
-    run_tasks(tasks, STAGE, engine=engine, n_workers=n_workers, progress=progress)
+    sizes = ShardSizes(batch_size, shard_size)
+    tasks = {plan.fingerprint: [*plan.tasks(records, sizes, retry_failed=retry_failed)] for plan in plans}
+    run_tasks([*chain(*tasks.values())], STAGE, engine=engine, n_workers=n_workers, progress=progress)
+    for plan in plans:
+        run_again(plan, tasks[plan.fingerprint], records, sizes)
     reports = [plan.sum_up(records, had) for plan, had in zip(plans, had_rows, strict=True)]
     failures = {failure.id: failure for report in reports for failure in report.failures}
     return ExtractReport(
@@ -151,7 +156,7 @@ def view_fingerprint(fingerprint: str, view: View) -> str:
 
 
 def viewed_fingerprint(fingerprint: str) -> str | None:
-    """Tell of which backbone's features a feature set holds a view.
+    """Return the backbone's fingerprint of a feature set that holds a view.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from covey.gallery._urls import readable
+from covey.selection import CRITERIA
 
 __all__ = [
     "Curve", "CurveLine", "CurvePoint", "across", "meaning_of", "read_beta_sweep", "read_curve", "words_for",
@@ -20,17 +21,10 @@ TICK_GAP = 40
 # A column of this name holds the standard deviation of the column before the suffix.
 SPREAD = "_std"
 
-# What the scores of `covey.selection` mean to a person.
+# What the other columns mean that are drawn: those of the sweep over β, and of CPP's coding length curve.
 _MEANINGS = {
-    "silhouette": "how clearly the groups stand apart: 1 would be perfectly, 0 means that they touch",
-    "stability": "how surely the same groups come back when a fifth of the pictures is left out: 1 is every time",
     "conditional_entropy": "in nats: how unsure the predictions are; the lowest β from which on it stays low is taken",
     "marginal_entropy": "in nats: how evenly the clusters are used; the logarithm of their number would be perfectly",
-    "silhouette_stability": "silhouette and stability at once, one multiplied by the other",
-    "consensus": "how central a number lies among the votes of five criteria: the median of all votes has the most",
-    "coding_length": "how short the features and the groups can be written down, in nats a picture, below zero",
-    "held_out_coding_length": "the same for pictures that the groups have not seen, which punishes learning by heart",
-    "eigengap": "how suddenly the graph of nearest neighbours falls apart behind this number of parts",
     "nats_per_image": "in nats: what it takes to write down a picture and its group; the shortest is best",
     "nats_for_labels": "in nats: the part of it that says which group a picture is in",
 }
@@ -192,12 +186,14 @@ def read_beta_sweep(sweep: Mapping[str, Any] | None) -> Curve | None:
 
 def words_for(name: str) -> str:
     """Write the name of a score for a person."""
-    return readable(name).replace("held_out", "held-out").replace("_", " × " if name == "silhouette_stability" else " ")
+    title: str = CRITERIA.spec(name).title if name in CRITERIA else ""
+    return title or readable(name).replace("_", " ")
 
 
 def meaning_of(name: str) -> str:
     """Say what a score tells; nothing of an unknown one."""
-    return _MEANINGS.get(name, "")
+    meaning: str = CRITERIA.spec(name).meaning if name in CRITERIA else _MEANINGS.get(name, "")
+    return meaning
 
 
 def _number(value: object) -> float | None:

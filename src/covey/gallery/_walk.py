@@ -29,7 +29,6 @@ from covey.gallery._pages import (
 from covey.gallery._skipped import SkippedPage, group_skipped, sort_failures
 from covey.gallery._structure import read_structure
 from covey.gallery._urls import cluster_url, folder_url, readable
-from covey.store import read_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
 
 def _latest_evidence(project: "Project", info: "PartitionInfo") -> Mapping[str, Any] | None:
     """Return what `covey k` wrote since the run, or else what the run chose its number by; None if that is no page."""
-    own, later = info.info.get("selection"), read_evidence(project.root)
+    own, later = info.info.get("selection"), project.evidence()
     is_later = later is not None and str(later.get("created_at", "")) >= info.created_at
     evidence = later if is_later or own is None else own
     return evidence if has_votes(evidence) else None

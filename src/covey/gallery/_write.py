@@ -1,10 +1,10 @@
 """The gallery as a folder of static files that is there whole or not at all."""
 
 import shutil
-import tempfile
 from glob import escape
 from importlib.resources import files
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from covey.errors import InvalidValueError, ProjectError
@@ -73,7 +73,8 @@ def write_gallery(
     walk = plan_walk(project, partition_id, target, page_size)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".draft", dir=target.parent))
+    draft = target.with_name(f".{target.name}-{token_hex(4)}.draft")
+    draft.mkdir()  # unlike a folder of tempfile's, with the permissions that the umask leaves
     try:
         _write_static(draft)
         n_pages = count_gallery_pages(walk)
@@ -81,7 +82,6 @@ def write_gallery(
             _write_text(draft / page.url, render_page(page))
             if progress is not None:
                 progress("gallery", n_done, n_pages)
-        draft.chmod(0o755)  # mkdtemp makes it for its owner alone
         _swap(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -1,14 +1,22 @@
-"""Finding pictures in folders, in manifests and by name; nothing is opened but folders and manifests."""
+"""Finding images in folders, in manifests and by name; nothing is opened but folders and manifests."""
 
 import os
 import sys
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from covey.errors import ImageReadError
-from covey.images._formats import PICTURE_SUFFIXES
+from covey.images._formats import (
+    NO_MEDIA,
+    PICTURE_SUFFIXES,
+    SIGNATURE_BYTES,
+    SYSTEM_FOLDERS,
+    kind_of_file,
+    sniff_format,
+)
 from covey.images._globs import GlobFilter, natural_key
 from covey.images._read import explain_os_error, open_regular
 from covey.types import ImageFailure, Progress
@@ -23,16 +31,18 @@ _PROJECT_FOLDERS = frozenset({"features", "thumbnails"})
 
 @dataclass(slots=True)
 class Findings:
-    """What the sources hold: the pictures' absolute paths, each once, and what else there was."""
+    """What the sources hold: the images' absolute paths, each once, and what else there was."""
 
     paths: set[Path] = field(default_factory=set)
     parents: set[Path] = field(default_factory=set)
     failures: dict[Path, ImageFailure] = field(default_factory=dict)
-    n_other: int = 0
+    others: Counter[str] = field(default_factory=Counter)
     n_links: int = 0
+    n_system: int = 0
+    n_by_content: int = 0
 
     def ordered_paths(self) -> list[Path]:
-        """Give the pictures in natural order; what has failed already is no more among them."""
+        """Give the images in natural order; what has failed already is no more among them."""
         return sorted(self.paths - self.failures.keys(), key=natural_key)
 
     def root(self) -> Path:
@@ -43,28 +53,45 @@ class Findings:
             return Path(Path.cwd().anchor)
 
 
+class _Folder(NamedTuple):
+    """A folder to visit: where, the prefix of its entries' relative paths, and whether it is one of the system's."""
+
+    path: str
+    prefix: str = ""
+    is_system: bool = False
+
+
 class Finder:
-    """Collect pictures from sources.
+    """Collect images from sources.
 
     Parameters
     ----------
-    recursive, follow_symlinks, globs
+    recursive, follow_symlinks, globs, include_system, by_content
         As in `scan_images`.
     progress : Progress or None
-        Told after every folder how many pictures were found so far.
+        Told after every folder how many images were found so far.
     """
 
     def __init__(
-        self, *, recursive: bool, follow_symlinks: bool, globs: GlobFilter, progress: Progress | None = None
+        self,
+        *,
+        recursive: bool,
+        follow_symlinks: bool,
+        globs: GlobFilter,
+        include_system: bool = False,
+        by_content: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         self._recursive = recursive
         self._follow_symlinks = follow_symlinks
         self._globs = globs
+        self._include_system = include_system
+        self._by_content = by_content
         self._progress = progress
         self.findings = Findings()
 
     def add_source(self, source: Path) -> None:
-        """Take a folder's pictures, a manifest's, or the file itself."""
+        """Take a folder's images, a manifest's, or the file itself."""
         if source == STDIN:
             self._add_manifest(sys.stdin.buffer.read(), Path.cwd())
             return
@@ -99,48 +126,72 @@ class Finder:
     def _walk(self, source: Path) -> None:
         """Visit a folder and those in it, each real folder once; what lies behind a link comes after all the others."""
         self.findings.parents.add(source)
-        pending, linked = [(str(source), "")], deque[tuple[str, str]]()
+        pending, linked = [_Folder(str(source))], deque[_Folder]()
         visited: set[tuple[int, int]] = set()
         while pending or linked:
-            folder, prefix = pending.pop() if pending else linked.popleft()
-            if self._follow_symlinks and not _visit(folder, visited):
+            folder = pending.pop() if pending else linked.popleft()
+            if self._follow_symlinks and not _visit(folder.path, visited):
                 continue
-            for entry in self._list(folder):
+            entries, is_system = self._list(folder)
+            for entry in entries:
                 try:
-                    target = self._sort_entry(entry, prefix)
+                    prefix = self._sort_entry(entry, folder.prefix, is_system=is_system)
                 except OSError as error:
                     self._fail(Path(entry.path), explain_os_error(error))
                     continue
-                if target and self._recursive:
-                    (linked if entry.is_symlink() else pending).append((entry.path, target))
+                if prefix and self._recursive:
+                    found = _Folder(entry.path, prefix, is_system or entry.name.lower() in SYSTEM_FOLDERS)
+                    (linked if entry.is_symlink() else pending).append(found)
             if self._progress:
                 self._progress("find", len(self.findings.paths), None)
 
-    def _list(self, folder: str) -> Iterable[os.DirEntry[str]]:
-        """List a folder by name, without hidden entries; a project of covey's own holds no pictures of anybody's."""
-        try:
-            with os.scandir(folder) as entries:
-                found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-        except OSError as error:
-            self._fail(Path(folder), explain_os_error(error))
-            return []
-        names = {entry.name for entry in found}
-        is_project = _PROJECT_FILE in names and not names.isdisjoint(_PROJECT_FOLDERS)
-        return [] if is_project else found
+    def _list(self, folder: _Folder) -> tuple[list[os.DirEntry[str]], bool]:
+        """List a folder by name, without hidden entries, and say whether it is left out as one of the system's.
 
-    def _sort_entry(self, entry: os.DirEntry[str], prefix: str) -> str:
-        """Count a file or take it; of a folder to be visited, give the prefix of its entries' relative paths."""
+        A project of covey's own holds nobody's images.
+        """
+        try:
+            with os.scandir(folder.path) as entries:
+                listed = sorted(entries, key=lambda e: e.name)
+        except OSError as error:
+            self._fail(Path(folder.path), explain_os_error(error))
+            return [], False
+        names = {entry.name for entry in listed}
+        if _PROJECT_FILE in names and not names.isdisjoint(_PROJECT_FOLDERS):
+            return [], False
+        is_system = folder.is_system or (bool(folder.prefix) and NO_MEDIA in names)
+        return [entry for entry in listed if not entry.name.startswith(".")], is_system and not self._include_system
+
+    def _sort_entry(self, entry: os.DirEntry[str], prefix: str, *, is_system: bool) -> str:
+        """Count a file or take it; of a folder to be visited, return the prefix of its entries' relative paths."""
         if entry.is_symlink() and not self._follow_symlinks:
             self.findings.n_links += 1
             return ""
         relative = prefix + entry.name
         if entry.is_dir():
             return "" if self._globs.leaves(relative) else relative + "/"
-        if Path(entry.name).suffix.lower() not in PICTURE_SUFFIXES:
-            self.findings.n_other += 1
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of a million names, without a path of each
+        is_image = suffix in PICTURE_SUFFIXES or self._is_image_by_content(entry, suffix, is_system=is_system)
+        if not is_image:
+            self.findings.others[kind_of_file(suffix)] += not is_system
         elif self._globs.takes(relative):
-            self.findings.paths.add(Path(entry.path))
+            if is_system:
+                self.findings.n_system += 1
+            else:
+                self.findings.paths.add(Path(entry.path))
         return ""
+
+    def _is_image_by_content(self, entry: os.DirEntry[str], suffix: str, *, is_system: bool) -> bool:
+        """Say whether a file of no known suffix is taken by its first bytes; count it if it would be."""
+        if is_system or kind_of_file(suffix) != "other" or not entry.is_file():
+            return False
+        try:
+            with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+                is_image = sniff_format(file.read(SIGNATURE_BYTES)) is not None
+        except OSError:
+            return False  # it is not known to be an image, so it is not a failure either
+        self.findings.n_by_content += is_image and not self._by_content
+        return is_image and self._by_content
 
     def _fail(self, path: Path, error: ImageReadError) -> None:
         self.findings.failures.setdefault(path, ImageFailure(path, error.code, str(error)))

@@ -39,9 +39,9 @@ BMP: Final = Format("BMP", "PIL.BmpImagePlugin:BmpImageFile")
 PNM: Final = Format("PNM", "PIL.PpmImagePlugin:PpmImageFile")
 JPEG2000: Final = Format("JPEG 2000", "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile", "jpg_2000", _REBUILD)
 AVIF: Final = Format("AVIF", "PIL.AvifImagePlugin:AvifImageFile", "avif", _REBUILD)
-HEIF: Final = Format("HEIF", "pi_heif:HeifImageFile", hint="pip install pi-heif")
+HEIF: Final = Format("HEIF", "pi_heif:HeifImageFile", hint="pip install 'covey[heif]'")
 RAW: Final = Format("camera raw", hint=_DEVELOP)
-JPEG_XL: Final = Format("JPEG XL")
+JPEG_XL: Final = Format("JPEG XL", "pillow_jxl.JpegXLImagePlugin:JXLImageFile", hint="pip install 'covey[jxl]'")
 PHOTOSHOP: Final = Format("Photoshop", hint="export it as JPEG, PNG or TIFF first")
 EXR: Final = Format("OpenEXR", hint="tone-map it to JPEG, PNG or TIFF first")
 SVG: Final = Format("SVG", hint="it is a drawing, not a picture: render it to PNG first")
@@ -85,21 +85,63 @@ _RAW_SUFFIXES: Final = (
 # fmt: on
 
 UNREADABLE_SUFFIXES: Final = MappingProxyType(
-    dict.fromkeys(_RAW_SUFFIXES, RAW)
-    | {".exr": EXR, ".jxl": JPEG_XL, ".psb": PHOTOSHOP, ".psd": PHOTOSHOP, ".svg": SVG}
+    dict.fromkeys(_RAW_SUFFIXES, RAW) | {".exr": EXR, ".psb": PHOTOSHOP, ".psd": PHOTOSHOP, ".svg": SVG}
 )
-"""Suffixes of pictures that covey finds and reports, but cannot read; each with its format."""
+"""Suffixes of images that covey finds, of which it reads none but the previews of raw files; each with its format."""
 
 # fmt: off
 READABLE_SUFFIXES: Final = frozenset((
     ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe",
-    ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 ))
 # fmt: on
 """Suffixes of the formats that covey reads (HEIF with the package ``pi-heif``)."""
 
+RAW_SUFFIXES: Final = frozenset(_RAW_SUFFIXES)
+"""Suffixes of cameras' raw files."""
+
+PAIRED_SUFFIXES: Final = (".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".hif")
+"""What a camera writes beside a raw file of the same name."""
+
 PICTURE_SUFFIXES: Final = READABLE_SUFFIXES | UNREADABLE_SUFFIXES.keys()
 """What makes a file in a folder a picture; its content alone decides how it is read."""
+
+
+SYSTEM_FOLDERS: Final = frozenset(
+    (
+        "#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle", "@tmp", "__macosx",
+        "lost+found", "network trash folder", "recycler", "system volume information", "temporary items",
+    )
+)  # fmt: skip
+"""Folders of NAS, trash and system, in lower case: what lies in them is nobody's collection."""
+
+NO_MEDIA: Final = ".nomedia"
+"""A file by which a folder says that its images are not for albums."""
+
+_KINDS: Final = {
+    "document": "doc docx epub htm html key mobi odp ods odt pages pdf ppt pptx rtf xls xlsx numbers",
+    "video": "3g2 3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv webm wmv",
+    "audio": "aac aif aiff amr flac m4a mid mp3 oga ogg opus wav wma",
+    "text": "c cfg conf cpp css csv h ini java js json log md nfo py sh srt tex toml ts tsv txt xml xmp yaml yml aae",
+    "archive": "7z bz2 dmg gz iso jar rar tar tgz xz zip zst",
+}
+_KIND_OF_SUFFIX: Final = {f".{suffix}": kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
+
+
+def kind_of_file(suffix: str) -> str:
+    """Return what a file that is not an image is, by its suffix.
+
+    Parameters
+    ----------
+    suffix : str
+        With its dot, in lower case; empty for a name without one.
+
+    Returns
+    -------
+    kind : {"document", "video", "audio", "text", "archive", "other"}
+        ``"other"`` is a file whose content alone can tell.
+    """
+    return _KIND_OF_SUFFIX.get(suffix, "other")
 
 
 def sniff_format(beginning: bytes) -> Format | None:

@@ -1,12 +1,17 @@
 """Which paths a person means: globs on relative paths, and the order in which people count."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+from pathspec import GitIgnoreSpec, Pattern
+
+from covey.errors import InvalidValueError
+
+_BRACKET = re.compile(r"\[!?\]?[^\]]*\]|\[")  # a set of characters, or a bracket that is never closed
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -22,15 +27,17 @@ class GlobFilter:
 
     Raises
     ------
-    ValueError
-        If a glob is empty.
+    InvalidValueError
+        If a glob can match nothing: it is empty, or holds a range such as ``[z-a]``.
 
     Notes
     -----
-    A glob is matched against a path relative to its source, with ``/`` between the parts on every system and without
-    regard to case. ``*`` and ``?`` stand for anything but ``/``, ``[a-c]`` and ``[!a-c]`` for one character, and ``**``
-    for any number of folders. As in a ``.gitignore``, a glob without ``/`` may match the file's name or that of any
-    folder above it, one with ``/`` matches from the source on, and a folder that matches stands for all that is in it.
+    The patterns of a ``.gitignore``, by the library pathspec: a glob is matched against a path relative to its source,
+    with ``/`` between the parts on every system. ``*`` and ``?`` stand for anything but ``/``, ``[a-c]`` and ``[!a-c]``
+    for one character, and ``**`` for any number of folders. A glob without ``/`` may match the file's name or that of
+    any folder above it, one with ``/`` matches from the source on, and a folder that matches stands for all that is in
+    it. Departs from Git: case is ignored, a backslash and a leading ``!`` or ``#`` stand for themselves, and a glob
+    that ends with ``/`` may match a file.
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
@@ -39,32 +46,45 @@ class GlobFilter:
 
     def takes(self, path: str) -> bool:
         """Tell whether a relative POSIX path of a file is taken."""
-        included = not self._include or any(glob.fullmatch(path) for glob in self._include)
+        included = not self._include or _matches(self._include, path)
         return included and not self.leaves(path)
 
     def leaves(self, path: str) -> bool:
         """Tell whether a relative POSIX path, of a file or a folder, is excluded."""
-        return any(glob.fullmatch(path) for glob in self._exclude)
+        return _matches(self._exclude, path)
 
 
-def _compile(glob: str) -> re.Pattern[str]:
-    body = glob.removeprefix("./").rstrip("/")
+def _matches(patterns: Sequence[Pattern], path: str) -> bool:
+    lowered = path.lower()
+    return any(pattern.match_file(lowered) is not None for pattern in patterns)
+
+
+def _compile(glob: str) -> Pattern:
+    """Compile one glob, or say why it cannot match."""
+    body = glob.lower().removeprefix("./").rstrip("/")
     if not body:
-        raise ValueError(f"The glob {glob!r} matches nothing; give a pattern such as '*.png' or 'scans/**'.")
-    anywhere = "" if "/" in body else "(?:.*/)?"
-    translated = "".join(_translate(token) for token in _TOKENS.findall(body.removeprefix("/")))
-    return re.compile(f"{anywhere}{translated}(?:/.*)?", re.IGNORECASE | re.DOTALL)
+        raise InvalidValueError(f"The glob {glob!r} matches nothing; give a pattern such as '*.png' or 'scans/**'.")
+    reason = "Git ignores such a pattern"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # a set within a set
+            (pattern,) = GitIgnoreSpec.from_lines([_escape(body)]).patterns
+        if pattern.include:
+            return pattern
+    except (re.error, FutureWarning, ValueError) as error:
+        reason = str(error)
+    raise InvalidValueError(
+        f"The glob {glob!r} is not a valid pattern ({reason}); write sets as [abc], [a-c] or [!abc], without / in them."
+    )
 
 
-def _translate(token: str) -> str:
-    fixed = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if token in fixed:
-        return fixed[token]
-    if len(token) == 1:
-        return re.escape(token)
-    negation, members = ("^/", token[2:-1]) if token.startswith("[!") else ("", token[1:-1])
-    escaped = re.sub(r"([\\\]\[^&~|])", r"\\\1", members)
-    return f"[{negation}{escaped}]"
+def _escape(body: str) -> str:
+    """Return the pattern in which nothing has a meaning but ``*``, ``?``, ``/`` and sets of characters."""
+    body = body.replace("\\", "\\\\")
+    body = _BRACKET.sub(lambda match: match[0] if len(match[0]) > 1 else "\\[", body)
+    if body[0] in "!#":
+        body = "\\" + body
+    return f"{body[:-1]}[{body[-1]}]" if body[-1].isspace() else body  # Git drops white space at the end
 
 
 def natural_key(path: Path) -> tuple[tuple[Any, ...], str]:

@@ -1,12 +1,11 @@
-"""Pictures of one small size in one file, for methods that learn from pixels.
+"""Images of one small size in one file, for methods that learn from pixels.
 
-Format, version 1: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
+Format, version 2: a safetensors file with the tensor ``pixels`` of shape (n, size, size, 3), U8, and the metadata
 ``format`` = ``covey-pixels``, ``version`` and ``ids`` (JSON list of n image ids).
 """
 
 import json
 import math
-import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,21 +17,22 @@ from typing import NamedTuple
 import numpy as np
 
 from covey._arrays import iter_chunks
+from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
 from covey.errors import ImageReadError
 from covey.images._preprocess import decode_size, preprocess
-from covey.images._read import read_image
-from covey.images._thumbnails import thumbnail_path, write_thumbnail
+from covey.images._read import read_recorded
+from covey.images._thumbnails import has_thumbnail, thumbnail_path, write_thumbnail
 from covey.types import BackboneSpec, ByteArray, ImageFailure, ImageRecord, Progress
 
 _FORMAT = "covey-pixels"
-_VERSION = "1"
-_AT_ONCE = 256  # pictures that are decoded before they are written
+_VERSION = "2"  # raised whenever an image begins to look different: files of another version are not reused
+_AT_ONCE = 256  # images that are decoded before they are written
 _THUMBNAIL_PX = 256
 _N_CHANNELS = 3
 
 
 class PackedImages(NamedTuple):
-    """What `pack_images` made.
+    """The result of `pack_images`.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def pack_images(
     thumbnails: Path | None = None,
     progress: Progress | None = None,
 ) -> PackedImages:
-    """Bring pictures to one size and put them into one file, which is mapped.
+    """Bring images to one size and write them to one file, which is mapped.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def pack_images(
         return PackedImages(tuple(ids), pixels, failures, len(known.keys() & wanted))
     if thumbnails is not None:
         for record in records:
-            if not thumbnail_path(thumbnails, record.id).exists():
+            if not has_thumbnail(thumbnail_path(thumbnails, record.id)):
                 read(record)
     return PackedImages(tuple(ids), before, [], len(ids))
 
@@ -134,7 +134,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
     """Decode a picture and bring it to its size; write its thumbnail if that is missing."""
     spec = _square(size)
     try:
-        image = read_image(record.path, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX))
+        image = read_recorded(record, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX)).image
     except ImageReadError as error:
         n_bytes = 0
         with suppress(OSError):
@@ -142,7 +142,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
         return ImageFailure(record.path, error.code, str(error), n_bytes, record.id)
     if thumbnails is not None:
         path = thumbnail_path(thumbnails, record.id)
-        if not path.exists():
+        if not has_thumbnail(path):
             write_thumbnail(image, path, size_px=_THUMBNAIL_PX)
     return preprocess(image, spec)
 
@@ -169,28 +169,19 @@ def _write_packed(
 
     The header has room for all `wanted` ids and is written once more, padded, when it is known which are there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")  # one name: what a killed run left is overwritten
     ids: list[str] = []
     failures: list[ImageFailure] = []
-    try:
-        with part.open("wb") as file:
-            room = len(_header(wanted, size))
-            file.write(bytes(8 + room))
-            for image_id, row in rows:
-                if isinstance(row, ImageFailure):
-                    failures.append(row)
-                else:
-                    ids.append(image_id)
-                    file.write(np.ascontiguousarray(row).data)
-            file.seek(0)
-            file.write(struct.pack("<Q", room) + _header(ids, size).ljust(room))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        room = len(_header(wanted, size))
+        file.write(bytes(8 + room))
+        for image_id, row in rows:
+            if isinstance(row, ImageFailure):
+                failures.append(row)
+            else:
+                ids.append(image_id)
+                file.write(np.ascontiguousarray(row).data)
+        file.seek(0)
+        file.write(struct.pack("<Q", room) + _header(ids, size).ljust(room))
     return failures
 
 
@@ -207,14 +198,12 @@ def _map_packed(path: Path, size: int) -> tuple[list[str], ByteArray]:
     """Return the ids and the mapped pixels of a file; none if there is no whole one of this size."""
     nothing: tuple[list[str], ByteArray] = [], np.empty((0, size, size, _N_CHANNELS), dtype=np.uint8)
     try:
-        with path.open("rb") as file:
-            room = struct.unpack("<Q", file.read(8))[0]
-            header = json.loads(file.read(min(room, path.stat().st_size)))
-        ids = json.loads(header["__metadata__"]["ids"])
-        shape = tuple(header["pixels"]["shape"])
-        is_whole = path.stat().st_size == 8 + room + math.prod(shape)
-    except (OSError, ValueError, LookupError, TypeError, struct.error):
+        metadata, _ = read_safetensors_header(path)
+        ids = json.loads(metadata["ids"])
+        pixels = map_tensor(path, "pixels", "U8")
+        is_wanted = (
+            bool(ids) and metadata["version"] == _VERSION and pixels.shape == (len(ids), size, size, _N_CHANNELS)
+        )
+    except (OSError, DamagedFileError, ValueError, LookupError, TypeError):
         return nothing
-    if not ids or not is_whole or shape != (len(ids), size, size, _N_CHANNELS):
-        return nothing
-    return ids, np.asarray(np.memmap(path, dtype=np.uint8, mode="r", offset=8 + room, shape=shape))
+    return (ids, pixels) if is_wanted else nothing

@@ -1,4 +1,4 @@
-"""Small copies of the pictures, for people to look at."""
+"""Small copies of the images, for people to look at."""
 
 import io
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from covey.images._files import write_whole
+from covey._files import write_bytes
 
 _QUALITY = 75
 _METHOD = 0
@@ -38,15 +38,34 @@ def thumbnail_path(folder: Path, image_id: str) -> Path:
     return folder / image_id[:2] / f"{image_id}.webp"
 
 
+def has_thumbnail(path: Path) -> bool:
+    """Say whether a thumbnail is there.
+
+    Parameters
+    ----------
+    path : Path
+        See `thumbnail_path`.
+
+    Returns
+    -------
+    is_there : bool
+        False for an empty file too, which a machine that lost its power may leave.
+    """
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
-    """Scale a picture down and encode it as WebP.
+    """Scale a image down and encode it as WebP.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Of mode ``"RGB"``, upright, as `read_image` gives it; it is not changed.
     size_px : int, default=256
-        Longer side in pixels; a smaller picture is not scaled up.
+        Longer side in pixels; a smaller image is not scaled up.
 
     Returns
     -------
@@ -60,7 +79,7 @@ def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
 
     Notes
     -----
-    Encoding takes most of the time of reading a small picture. Method 0 is the quickest of WebP's seven: on photographs
+    Encoding takes most of the time of reading a small image. Method 0 is the quickest of WebP's seven: on photographs
     of 224 x 224 pixels it takes a third of the time of method 4, the usual one, for a quarter more bytes.
     """
     if size_px < 1:
@@ -75,7 +94,7 @@ def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
 
 
 def write_thumbnail(image: Image.Image, path: Path, *, size_px: int = 256) -> None:
-    """Write a picture's thumbnail; it is there whole or not at all.
+    """Write a image's thumbnail; it is there whole or not at all.
 
     Parameters
     ----------
@@ -84,11 +103,11 @@ def write_thumbnail(image: Image.Image, path: Path, *, size_px: int = 256) -> No
     path : Path
         See `thumbnail_path`; missing folders are made, a file that is there is replaced.
     size_px : int, default=256
-        Longer side in pixels; a smaller picture is not scaled up.
+        Longer side in pixels; a smaller image is not scaled up.
 
     Raises
     ------
     OSError
         If it cannot be written, for example because the disk is full; nothing is left behind then.
     """
-    write_whole(path, encode_thumbnail(image, size_px=size_px))
+    write_bytes(path, encode_thumbnail(image, size_px=size_px), is_durable=False)

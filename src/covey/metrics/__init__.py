@@ -5,10 +5,10 @@ which say what a function needs and which way is better; commands, tables and te
 this room never imports torch. Start reading at `_contingency.py`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from covey.registry import Registry
+from covey.metrics._registry import METRICS
+from covey.registry import lazy_exports
 
 if TYPE_CHECKING:
     from covey.metrics._contingency import Contingency, contingency_matrix, match_clusters
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         per_class_accuracy,
         purity,
     )
-    from covey.metrics._information import adjusted_mutual_info_score, normalized_mutual_info_score
+    from covey.metrics._information import adjusted_mutual_info_score, entropy, normalized_mutual_info_score
     from covey.metrics._internal import cluster_size_kl, mean_max_probability, silhouette_samples, silhouette_score
     from covey.metrics._pairs import PairQuality, pair_quality
     from covey.metrics._retrieval import RetrievalScores, retrieval_scores
@@ -40,6 +40,7 @@ __all__ = [
     "adjusted_mutual_info_score",
     "adjusted_rand_score",
     "expected_calibration_error",
+    "entropy",
     "cluster_size_kl",
     "mean_max_probability",
     "silhouette_samples",
@@ -50,48 +51,22 @@ __all__ = [
     "retrieval_scores",
 ]
 
-METRICS = Registry(
-    "metric",
-    "covey.metrics",
+__getattr__, __dir__ = lazy_exports(
+    __name__,
     {
-        "clustering_accuracy": "covey.metrics._specs:CLUSTERING_ACCURACY",
-        "macro_accuracy": "covey.metrics._specs:MACRO_ACCURACY",
-        "purity": "covey.metrics._specs:PURITY",
-        "normalized_mutual_info_score": "covey.metrics._specs:NORMALIZED_MUTUAL_INFO",
-        "adjusted_mutual_info_score": "covey.metrics._specs:ADJUSTED_MUTUAL_INFO",
-        "adjusted_rand_score": "covey.metrics._specs:ADJUSTED_RAND",
-        "expected_calibration_error": "covey.metrics._specs:EXPECTED_CALIBRATION_ERROR",
-        "cluster_size_kl": "covey.metrics._specs:CLUSTER_SIZE_KL",
-        "mean_max_probability": "covey.metrics._specs:MEAN_MAX_PROBABILITY",
-        "silhouette_score": "covey.metrics._specs:SILHOUETTE",
+        "_contingency": ("Contingency", "contingency_matrix", "match_clusters"),
+        "_external": (
+            "adjusted_rand_score",
+            "clustering_accuracy",
+            "expected_calibration_error",
+            "macro_accuracy",
+            "per_class_accuracy",
+            "purity",
+        ),
+        "_information": ("adjusted_mutual_info_score", "entropy", "normalized_mutual_info_score"),
+        "_internal": ("cluster_size_kl", "mean_max_probability", "silhouette_samples", "silhouette_score"),
+        "_pairs": ("PairQuality", "pair_quality"),
+        "_retrieval": ("RetrievalScores", "retrieval_scores"),
+        "_specs": ("MetricSpec",),
     },
 )
-
-_HOMES = {
-    "_contingency": ("Contingency", "contingency_matrix", "match_clusters"),
-    "_external": (
-        "adjusted_rand_score",
-        "clustering_accuracy",
-        "expected_calibration_error",
-        "macro_accuracy",
-        "per_class_accuracy",
-        "purity",
-    ),
-    "_information": ("adjusted_mutual_info_score", "normalized_mutual_info_score"),
-    "_internal": ("cluster_size_kl", "mean_max_probability", "silhouette_samples", "silhouette_score"),
-    "_pairs": ("PairQuality", "pair_quality"),
-    "_retrieval": ("RetrievalScores", "retrieval_scores"),
-    "_specs": ("MetricSpec",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    # scikit-learn takes a second to import; whoever only lists the metrics' names does not wait for it.
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"covey.metrics.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -1,4 +1,4 @@
-"""Labels in, one table of counts out: everything that compares two labellings starts here."""
+"""Labels in, one table of counts out: everything that compares two labelings starts here."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ class Contingency(NamedTuple):
     Attributes
     ----------
     counts : ndarray of shape (n_classes, n_clusters), dtype int64
-        Rows with the class and the cluster; rows labelled `NOISE` are in none.
+        Rows with the class and the cluster; rows labeled `NOISE` are in none.
     classes : ndarray of shape (n_classes,)
         The ground truth's values, sorted: what the rows stand for.
     clusters : ndarray of shape (n_clusters,), dtype int64
@@ -54,7 +54,7 @@ def contingency_matrix(labels_true: Any, labels_pred: Any) -> Contingency:
 
     Notes
     -----
-    One sort for each labelling and one bincount: O(n log n) time, n_classes x n_clusters counts.
+    One sort for each labeling and one bincount: O(n log n) time, n_classes x n_clusters counts.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def contingency_matrix(labels_true: Any, labels_pred: Any) -> Contingency:
 
 
 def check_labels(labels_true: Any, labels_pred: Any) -> tuple[NDArray[Any], IntArray]:
-    """Return two labellings of the same rows as arrays: the ground truth and the clusters."""
+    """Return two labelings of the same rows as arrays: the ground truth and the clusters."""
     truth = np.asarray(labels_true)
     clusters = check_clusters(labels_pred)
     if truth.ndim != 1:
@@ -124,7 +124,7 @@ def match_clusters(contingency: Contingency) -> tuple[IntArray, IntArray]:
     -----
     The Hungarian method on the rectangular table [1]_: no padding, so surplus classes or clusters stay unpaired.
     Among the pairings with the most agreeing rows, the one with the best mean accuracy per class is taken: a second
-    term that sums to less than one row. So `macro_accuracy` does not hang on how clusters are numbered.
+    term that sums to less than one row. So `macro_accuracy` does not depend on how clusters are numbered.
 
     References
     ----------

@@ -18,7 +18,7 @@ def clustering_accuracy(labels_true: Any, labels_pred: Any) -> float:
     labels_true : array-like of shape (n,), dtype integer or string
         Ground truth; integers are not negative.
     labels_pred : array-like of shape (n,), dtype integer
-        Cluster labels from -1. Rows labelled `NOISE` (-1) count as wrong.
+        Cluster labels from -1. Rows labeled `NOISE` (-1) count as wrong.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def purity(labels_true: Any, labels_pred: Any) -> float:
     Parameters
     ----------
     labels_true, labels_pred : array-like of shape (n,)
-        As for `clustering_accuracy`; rows labelled `NOISE` count as wrong.
+        As for `clustering_accuracy`; rows labeled `NOISE` count as wrong.
 
     Returns
     -------

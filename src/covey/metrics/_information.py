@@ -1,11 +1,11 @@
-"""Metrics that count how many nats two labellings share."""
+"""Entropy, and metrics that count how many nats two labelings share."""
 
 from typing import Any, Literal
 
 import numpy as np
 import sklearn.metrics
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import entr, gammaln
 
 from covey.metrics._contingency import check_labels
 from covey.types import IntArray
@@ -13,10 +13,35 @@ from covey.types import IntArray
 AverageMethod = Literal["min", "geometric", "arithmetic", "max"]
 
 
+def entropy(p: Any) -> NDArray[np.float64]:
+    """Compute the entropy of each distribution.
+
+    Parameters
+    ----------
+    p : array-like of shape (..., n), dtype float
+        Probabilities; a row sums to 1.
+
+    Returns
+    -------
+    entropy : ndarray of shape (...), dtype float64
+        -Σ_c p_c log p_c in nats, in [0, log n], with 0 log 0 = 0.
+
+    See Also
+    --------
+    covey.objectives.entropy : The same of tensors, from log-probabilities.
+
+    Examples
+    --------
+    >>> entropy([[0.5, 0.5], [1.0, 0.0]]).round(4)
+    array([0.6931, 0.    ])
+    """
+    return np.asarray(entr(np.asarray(p, dtype=np.float64)).sum(axis=-1))
+
+
 def normalized_mutual_info_score(
     labels_true: Any, labels_pred: Any, *, average_method: AverageMethod = "arithmetic"
 ) -> float:
-    """Compute normalised mutual information (NMI).
+    """Compute normalized mutual information (NMI).
 
     Parameters
     ----------
@@ -80,8 +105,11 @@ def adjusted_mutual_info_score(labels_true: Any, labels_pred: Any) -> float:
     if len(row_sizes) == len(column_sizes) == 1:
         return 1.0
     cells = np.unique(rows * len(column_sizes) + columns, return_counts=True)[1]
-    entropy_rows, entropy_columns = _entropy(row_sizes), _entropy(column_sizes)
-    information = entropy_rows + entropy_columns - _entropy(cells)
+    n = len(truth)
+    entropy_rows, entropy_columns, entropy_both = (
+        float(entropy(sizes / n)) for sizes in (row_sizes, column_sizes, cells)
+    )
+    information = entropy_rows + entropy_columns - entropy_both  # I(true; pred)
     expected = _expected_information(row_sizes, column_sizes)
     possible = (entropy_rows + entropy_columns) / 2 - expected
     if abs(possible) < 1e-12:  # nothing can exceed chance, as when every row is its own cluster on one side
@@ -89,14 +117,8 @@ def adjusted_mutual_info_score(labels_true: Any, labels_pred: Any) -> float:
     return float((information - expected) / possible)
 
 
-def _entropy(sizes: IntArray) -> float:
-    """Entropy in nats of drawing a row and reading its cluster."""
-    share = sizes / sizes.sum()
-    return float(-(share * np.log(share)).sum())
-
-
 def _expected_information(row_sizes: IntArray, column_sizes: IntArray) -> float:
-    """Mutual information in nats that two random labellings with these cluster sizes share on average.
+    """Mutual information in nats that two random labelings with these cluster sizes share on average.
 
     Eq. (24a) of Vinh et al.: a cell of sizes a and b holds m rows with the hypergeometric probability, and then adds
     m/n · log(n·m / (a·b)). Cells of equal sizes are computed once and weighted by their number.

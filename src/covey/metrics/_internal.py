@@ -1,16 +1,19 @@
 """Metrics that need no ground truth."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import sklearn
+import sklearn.metrics
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
-from covey._arrays import check_features, draw_seed, iter_chunks
+from covey._arrays import check_features, draw_seed
 from covey.metrics._contingency import check_clusters
 from covey.types import NOISE, FloatArray, IntArray
 
-_CHUNK_CELLS = 2**22
-"""Distances held at once: 32 MB, which stays in a large cache."""
+_WORKING_MEMORY_MIB = 64
+"""What scikit-learn may hold of the distances at once; its own default of 1 GiB is too much beside a network."""
 
 
 def cluster_size_kl(labels_pred: Any, *, n_clusters: int | None = None) -> float:
@@ -19,7 +22,7 @@ def cluster_size_kl(labels_pred: Any, *, n_clusters: int | None = None) -> float
     Parameters
     ----------
     labels_pred : array-like of shape (n,), dtype integer
-        Cluster labels from -1; rows labelled `NOISE` take no part.
+        Cluster labels from -1; rows labeled `NOISE` take no part.
     n_clusters : int, default=None
         How many clusters were asked for, so that empty ones count; None takes those in use.
 
@@ -33,11 +36,11 @@ def cluster_size_kl(labels_pred: Any, *, n_clusters: int | None = None) -> float
     ValueError
         If a label does not fit `n_clusters`, or all rows are noise.
     TypeError
-        If the labels are no integers.
+        If the labels are not integers.
 
     Notes
     -----
-    Σ_c p_c log(p_c · n_clusters), with p_c the share of cluster c and 0 log 0 = 0.
+    KL(p || u) = Σ_c p_c log(p_c / u_c) with p_c the share of cluster c, u_c = 1 / n_clusters and 0 log 0 = 0.
 
     Examples
     --------
@@ -53,7 +56,7 @@ def cluster_size_kl(labels_pred: Any, *, n_clusters: int | None = None) -> float
     elif n_clusters < len(sizes):
         raise ValueError(f"labels_pred holds {len(sizes) - 1}, n_clusters is {n_clusters}; labels must be smaller.")
     share = sizes[sizes > 0] / sizes.sum()
-    return max(0.0, float((share * np.log(share * n_clusters)).sum()))
+    return max(0.0, float(rel_entr(share, 1 / n_clusters).sum()))
 
 
 def mean_max_probability(probabilities: Any) -> float:
@@ -72,7 +75,7 @@ def mean_max_probability(probabilities: Any) -> float:
     Raises
     ------
     ValueError
-        If the array is not two-dimensional or empty, or a row is no distribution (NaN included).
+        If the array is not two-dimensional or empty, or a row is not a distribution (NaN included).
 
     Examples
     --------
@@ -91,15 +94,19 @@ def mean_max_probability(probabilities: Any) -> float:
     return float(array.max(axis=1).mean())
 
 
-def silhouette_samples(X: Any, labels_pred: Any) -> NDArray[np.float64]:
+def silhouette_samples(
+    X: Any, labels_pred: Any, *, metric: Literal["euclidean", "precomputed"] = "euclidean"
+) -> NDArray[np.float64]:
     """Compute each row's silhouette: how much nearer its own cluster is than the next one.
 
     Parameters
     ----------
-    X : array-like of shape (n, d), dtype float32
-        Features; distances are Euclidean.
+    X : array-like of shape (n, d), or of shape (n, n) if `metric` is "precomputed", dtype float32
+        Features, or the distances between the rows.
     labels_pred : array-like of shape (n,), dtype integer
         Cluster labels from 0 with at least two clusters in use.
+    metric : {"euclidean", "precomputed"}, default="euclidean"
+        The distance between features; ``"precomputed"`` takes `X` as distances.
 
     Returns
     -------
@@ -112,62 +119,30 @@ def silhouette_samples(X: Any, labels_pred: Any) -> NDArray[np.float64]:
     ValueError
         If lengths differ, there is noise, or fewer than two clusters are in use.
     TypeError
-        If the labels are no integers or `X` is not numeric.
+        If the labels are not integers or `X` is not numeric.
 
     Notes
     -----
-    Rousseeuw's definition [1]_. O(n² (d + n_clusters)) time in blocks; memory does not grow with n².
+    Rousseeuw's definition [1]_, computed by scikit-learn in blocks of 64 MiB: O(n² (d + n_clusters)) time, and memory
+    that does not grow with n². Departs from scikit-learn where every row is a cluster of its own: by the definition all
+    values are 0 then, and it is not an error.
 
     References
     ----------
     .. [1] P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics, 1987.
     """
-    features, labels = check_features(X).astype(np.float64), check_clusters(labels_pred)
-    if len(features) != len(labels):
-        raise ValueError(
-            f"labels_pred has {len(labels)} rows, X has {len(features)}; they must describe the same rows."
-        )
+    features, labels = _check_rows(X, labels_pred)
     if (labels == NOISE).any():
         raise ValueError("labels_pred holds noise; leave those rows out, of X too.")
-    clusters, labels = np.unique(labels, return_inverse=True)
-    if len(clusters) < 2:
+    n_clusters = len(np.unique(labels))
+    if n_clusters < 2:
         raise ValueError("labels_pred has one cluster; a silhouette needs at least two.")
-    centered = features - features.mean(axis=0, dtype=np.float64)
-    order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels)
-    silhouette = np.empty(len(labels))
-    silhouette[order] = _sorted_silhouette(centered[order], labels[order], sizes)
-    return silhouette
-
-
-def _sorted_silhouette(X: NDArray[np.float64], labels: IntArray, sizes: IntArray) -> NDArray[np.float64]:
-    """Silhouette of rows that are sorted by cluster."""
-    sums = _distance_sums(X, np.cumsum(sizes) - sizes)
-    rows = np.arange(len(labels))
-    own = sums[rows, labels] / np.maximum(sizes[labels] - 1, 1)
-    means = sums / sizes
-    means[rows, labels] = np.inf
-    other = means.min(axis=1)
-    larger = np.maximum(own, other)
-    is_defined = (larger > 0) & (sizes[labels] > 1)
-    return np.asarray(np.divide(other - own, larger, out=np.zeros(len(labels)), where=is_defined))
-
-
-def _distance_sums(X: NDArray[np.float64], starts: IntArray) -> NDArray[np.float64]:
-    """Sum the Euclidean distances from each row to each cluster, shape (n, n_clusters).
-
-    Rows are sorted by cluster, and cluster c begins at row ``starts[c]``.
-    """
-    squares, ones = np.einsum("nd,nd->n", X, X), np.ones(len(X))
-    left = np.column_stack([X, squares, ones])
-    right = np.column_stack([-2 * X, ones, squares]).T  # left · right = |x|² - 2xy + |y|² in one matrix product
-    sums = np.empty((len(X), len(starts)))
-    for rows in iter_chunks(len(X), max(1, _CHUNK_CELLS // len(X))):
-        distances = left[rows] @ right
-        np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
-        distances[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = 0  # rounding left a trace
-        sums[rows] = np.add.reduceat(distances, starts, axis=1)
-    return sums
+    if n_clusters == len(labels):  # scikit-learn refuses it; by the definition all values are 0
+        return np.zeros(len(labels))
+    if metric == "euclidean":  # centered, so that squared lengths do not hide small differences between rows
+        features = features - features.mean(axis=0, dtype=np.float64)
+    with sklearn.config_context(working_memory=_WORKING_MEMORY_MIB):
+        return np.asarray(sklearn.metrics.silhouette_samples(features, labels, metric=metric))
 
 
 def silhouette_score(X: Any, labels_pred: Any, *, max_rows: int | None = 10_000, random_state: Any = 0) -> float:
@@ -178,7 +153,7 @@ def silhouette_score(X: Any, labels_pred: Any, *, max_rows: int | None = 10_000,
     X : array-like of shape (n, d), dtype float32
         Features; distances are Euclidean.
     labels_pred : array-like of shape (n,), dtype integer
-        Cluster labels from -1; rows labelled `NOISE` are left out.
+        Cluster labels from -1; rows labeled `NOISE` are left out.
     max_rows : int or None, default=10000
         A larger set is represented by this many rows drawn without replacement; None takes all.
     random_state : None, int, RandomState or Generator, default=0
@@ -194,17 +169,13 @@ def silhouette_score(X: Any, labels_pred: Any, *, max_rows: int | None = 10_000,
     ValueError
         If lengths differ or fewer than two clusters are in use.
     TypeError
-        If the labels are no integers or `X` is not numeric.
+        If the labels are not integers or `X` is not numeric.
 
     See Also
     --------
     silhouette_samples : One value for each row.
     """
-    features, labels = check_features(X), check_clusters(labels_pred)
-    if len(features) != len(labels):
-        raise ValueError(
-            f"labels_pred has {len(labels)} rows, X has {len(features)}; they must describe the same rows."
-        )
+    features, labels = _check_rows(X, labels_pred)
     rows = np.flatnonzero(labels != NOISE)
     if max_rows is not None and len(rows) > max_rows:
         generator = np.random.default_rng(draw_seed(random_state))
@@ -213,6 +184,7 @@ def silhouette_score(X: Any, labels_pred: Any, *, max_rows: int | None = 10_000,
 
 
 def _check_rows(X: Any, labels_pred: Any) -> tuple[FloatArray, IntArray]:
+    """Return features (n, d) and labels (n,) of the same rows."""
     features, labels = check_features(X), check_clusters(labels_pred)
     if len(features) != len(labels):
         raise ValueError(

@@ -29,9 +29,9 @@ def pair_quality(y_true: Any, partners: Any, weights: Any) -> PairQuality:
     y_true : array-like of shape (n,)
         Classes.
     partners : array-like of shape (n, k), int
-        Rows that make a pair with each row, ``NeighborGraph.indices`` for one.
+        Rows that make a pair with each row, e.g. ``NeighborGraph.indices``.
     weights : array-like of shape (n, k)
-        What the method thinks of each pair, `covey.cluster.TEMI.weigh_pairs` for one.
+        What the method gives each pair, e.g. `covey.cluster.TEMI.weigh_pairs`.
 
     Returns
     -------
@@ -41,12 +41,12 @@ def pair_quality(y_true: Any, partners: Any, weights: Any) -> PairQuality:
     Raises
     ------
     ValueError
-        If the shapes do not fit, or a partner is no row.
+        If the shapes do not fit, or a partner is not a row.
 
     Notes
     -----
     Section 4.3 of [1]_ reports 0.76 for true and 0.40 for false pairs of CIFAR-100, and a purity of 0.66 for 50
-    neighbours (section 4.2).
+    neighbors (section 4.2).
 
     References
     ----------

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.sparse import csr_array
 
-from covey._arrays import check_features, cluster_means, iter_chunks, l2_normalize
+from covey._arrays import check_features, cluster_means, iter_blocks, l2_normalize, top_places
 from covey.naming._choice import Votes, choose_names
 from covey.types import NOISE, ClusterName, FloatArray, IntArray
 
@@ -203,13 +203,10 @@ def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperat
     n_votes = min(max(n_votes, 1), len(words))
     columns = np.empty((len(unit), n_votes), dtype=np.int64)
     weights = np.empty((len(unit), n_votes))
-    for rows in iter_chunks(len(unit), max(1, _BLOCK_VALUES // len(words))):
+    for rows in iter_blocks(len(unit), len(words), _BLOCK_VALUES):
         logits = temperature * (unit[rows] @ words.T)
         # Votes at the edge of a tie go to the words that come first, so that repeated vectors do no harm.
-        edge = np.partition(logits, -n_votes, axis=1)[:, -n_votes, None]
-        for row, (line, least) in enumerate(zip(logits, edge, strict=True), start=rows.start):
-            possible = np.flatnonzero(line >= least)
-            columns[row] = possible[np.argsort(-line[possible], kind="stable")[:n_votes]]
+        columns[rows] = [top_places(line, n_votes) for line in logits]
         top = np.take_along_axis(logits, columns[rows], axis=1).astype(np.float64)
         peak = logits.max(axis=1, keepdims=True)
         weights[rows] = np.exp(top - peak) / np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64)

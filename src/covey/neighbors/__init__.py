@@ -1,21 +1,25 @@
-"""Who is near whom: `nearest_neighbors` turns features into a `NeighborGraph`.
+"""Nearest neighbors: `nearest_neighbors` turns features into a `NeighborGraph`.
 
 One door, several engines: `NEIGHBOR_ENGINES` maps names to classes whose instances fulfil `NeighborEngine` and that
 are constructed with the keywords ``precision`` and ``device``. The exact one is the oracle for all others; its torch
 is imported when it is asked for. Arrays only.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from covey._arrays import check_features
-from covey.registry import Registry
+from covey.neighbors._registry import NEIGHBOR_ENGINES
+from covey.registry import lazy_exports
 from covey.types import NeighborEngine, NeighborGraph
 
-__all__ = ["METRIC_NAMES", "NEIGHBOR_ENGINES", "nearest_neighbors"]
+if TYPE_CHECKING:
+    from covey.neighbors._embedding import neighbor_embedding
+
+__all__ = ["METRIC_NAMES", "NEIGHBOR_ENGINES", "nearest_neighbors", "neighbor_embedding"]
+
+__getattr__, __dir__ = lazy_exports(__name__, {"_embedding": ("neighbor_embedding",)})
 
 METRIC_NAMES = ("cosine", "euclidean")
-
-NEIGHBOR_ENGINES = Registry("neighbour engine", "covey.neighbors", {"exact": "covey.neighbors._exact:ExactEngine"})
 
 
 def nearest_neighbors(
@@ -34,7 +38,7 @@ def nearest_neighbors(
     X : array-like of shape (n, d), dtype float32
         Features; other real dtypes are converted.
     n_neighbors : int, default=50
-        Neighbours of a row, at most n - 1.
+        Neighbors of a row, at most n - 1.
     metric : {"cosine", "euclidean"}, default="cosine"
         Cosine distance is ``1 - cosine``; that between a row of zeros and any other row is 1.
     engine : str, default="exact"
@@ -49,7 +53,7 @@ def nearest_neighbors(
     -------
     graph : NeighborGraph
         Indices and distances of shape (n, n_neighbors), nearest first. Of rows at the same distance the one with the
-        lower index comes first. No row contains itself; an equal row elsewhere is a neighbour at distance 0.
+        lower index comes first. No row contains itself; an equal row elsewhere is a neighbor at distance 0.
 
     Raises
     ------

@@ -6,8 +6,7 @@ Tensors in, tensors out; nothing here knows an objective or an estimator.
 from covey.nn.augment import center_crop, flip_and_shift, jitter_colors, quarter_turns, random_crop, to_grayscale
 from covey.nn.code_heads import CodeHeads, LinearCodeHeads
 from covey.nn.convnets import ResNet18, SmallVGG, SobelFilter, Trunk, TwoHeadedConvNet
-from covey.nn.ema import ClassPrior, update_average
-from covey.nn.heads import StackedHeads
+from covey.nn.heads import StackedHeads, update_average
 from covey.nn.linear import LinearHeads
 from covey.nn.mlp import Activation, ClusterMLP, Norm
 from covey.nn.scaling import FeatureScaling
@@ -22,7 +21,6 @@ __all__ = [
     "Activation",
     "Norm",
     "FeatureScaling",
-    "ClassPrior",
     "update_average",
     "flip_and_shift",
     "random_crop",

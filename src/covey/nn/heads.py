@@ -1,4 +1,4 @@
-"""TEMI's clustering heads, any number of them as one stack of batched matrix products."""
+"""TEMI's clustering heads, any number of them as one stack of batched matrix products; a teacher that follows."""
 
 import torch
 from torch import Tensor, nn
@@ -166,3 +166,22 @@ def _draw_weights(n_heads: int, shapes: tuple[tuple[int, int], ...], generator: 
         bound = shapes[-1][1] ** -0.5
         weights[-1][head].uniform_(-bound, bound, generator=generator)
     return weights
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, current: nn.Module, *, momentum: float) -> None:
+    """Move a teacher's parameters towards its student's, in place.
+
+    Parameters
+    ----------
+    average, current : nn.Module
+        Teacher and student, of the same architecture.
+    momentum : float in [0, 1]
+        Share of the old average that stays.
+
+    Notes
+    -----
+    θ_t ← m θ_t + (1 - m) θ_s, as in section 3.2 of TEMI's paper. Parameters only; buffers stay.
+    """
+    for old, new in zip(average.parameters(), current.parameters(), strict=True):
+        old.lerp_(new, 1 - momentum)

@@ -1,4 +1,4 @@
-"""Standardising features with the training set's statistics, and projecting them on principal axes."""
+"""Standardizing features with the training set's statistics, and projecting them on principal axes."""
 
 from typing import NamedTuple, Self
 
@@ -42,7 +42,7 @@ class FeatureScaling(NamedTuple):
         n_components : int, default=None
             Number of principal axes; None or at least n_features keeps all dimensions unrotated.
         standardize : bool, default=True
-            Whether to z-score. Otherwise dimensions are at most centred, for the axes.
+            Whether to z-score. Otherwise dimensions are at most centered, for the axes.
 
         Returns
         -------

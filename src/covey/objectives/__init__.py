@@ -29,18 +29,30 @@ from covey.objectives.mmdc import (
 )
 from covey.objectives.scan import scan_loss
 from covey.objectives.scp import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
-from covey.objectives.temi import distilled_scan_loss, pair_weights, pointwise_mutual_information, temi_loss
+from covey.objectives.temi import (
+    distilled_scan_loss,
+    pair_weights,
+    pointwise_mutual_information,
+    symmetric_loss,
+    temi_loss,
+    update_class_prior,
+)
+from covey.objectives.turtle import classifier_loss, turtle_loss
 
 __all__ = [
     "pointwise_mutual_information",
+    "update_class_prior",
     "pair_weights",
     "temi_loss",
+    "symmetric_loss",
     "distilled_scan_loss",
     "scan_loss",
     "scp_loss",
     "view_cross_entropy",
     "confidence_loss",
     "balance_entropy",
+    "classifier_loss",
+    "turtle_loss",
     "coding_rate",
     "cluster_coding_rate",
     "mlc_loss",

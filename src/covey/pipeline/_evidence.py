@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from covey import defaults
 from covey.errors import ProjectError
-from covey.pipeline._embed import load_backbones, load_features
+from covey.pipeline._embed_images import load_backbones, load_features
+from covey.registry import DEFAULT_BACKBONE
 from covey.selection import NClustersResult, is_constant, select_n_clusters
-from covey.store import Project, write_evidence
+from covey.store import Project
 from covey.types import Backbone, FloatArray, Progress
 
 MIN_IMAGES_TO_CHOOSE = 3  # fewer are one cluster
@@ -128,14 +128,14 @@ def weigh_project(
         names = tuple(model.spec.name for model in models)
         facts: dict[str, Any] = {"backbones": list(names), "seed": random_state}
         moment = {"created_at": datetime.now(UTC).isoformat(timespec="seconds")}
-        return ProjectEvidence(result, write_evidence(root, {**moment, **facts, **result.to_dict()}), names)
+        return ProjectEvidence(result, project.write_evidence({**moment, **facts, **result.to_dict()}), names)
 
 
 def _latest_features(project: Project) -> tuple[Sequence[str], bool]:
     """Return the backbones of the latest run, and whether the features of each were scaled before they were joined."""
     partitions = project.partitions()
     if not partitions or not partitions[-1].backbones:
-        return [defaults.BACKBONE], True
+        return [DEFAULT_BACKBONE], True
     return partitions[-1].backbones, bool(partitions[-1].info.get("normalize_parts", True))
 
 

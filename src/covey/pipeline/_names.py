@@ -10,8 +10,8 @@ import numpy as np
 from covey.errors import CoveyError, ImageReadError, InvalidValueError
 from covey.images import read_image
 from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
-from covey.pipeline._words import find_text_space
-from covey.store import Project, write_names
+from covey.pipeline._run_words import find_text_space
+from covey.store import Project
 from covey.text import Vocabulary, default_vocabulary, vocabulary_from
 from covey.types import Backbone, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
 
@@ -152,7 +152,7 @@ def name_partition(
         n_named=n_named,
         n_unnamed=len(names) - n_named,
     )
-    write_names(project, info.id, [_or_number(name) for name in names], naming=asdict(report))
+    project.write_names(info.id, [_or_number(name) for name in names], naming=asdict(report))
     tell(_STAGE, _N_STEPS, _N_STEPS)
     return report
 

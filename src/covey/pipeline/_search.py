@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covey._files import write_bytes, write_text
 from covey.backbones import load_backbone
+from covey.cluster import CLUSTERERS
 from covey.errors import ImageReadError, InvalidValueError, ProjectError
 from covey.extract import extract_features
 from covey.features import concatenate_features
 from covey.images import scan_images
-from covey.pipeline._words import find_text_space, is_scaled, load_run_features, match_backbones, run_parts
+from covey.pipeline._run_words import find_text_space, is_scaled, load_run_features, match_backbones, run_parts
 from covey.search import SEARCH_ENGINES, Hits, cluster_center, search_rows
 from covey.store import FeatureStore, PartitionInfo, Project
 from covey.types import Backbone, FloatArray, ImageRecord, IntArray, Partition
@@ -244,8 +246,7 @@ def _run_rows(run: _Run, space: str) -> FloatArray:
     if run.partition.representation is None:
         raise ProjectError(
             f"Run {run.info.name!r} keeps no representation: {run.info.method} makes none, or it was too large. "
-            "Methods "
-            "that make one: cpp, scp."
+            f"Methods that make one: {', '.join(spec.name for spec in CLUSTERERS.specs() if spec.represents)}."
         )
     return run.partition.representation
 
@@ -310,10 +311,9 @@ def _search_index(run: _Run, question: _Question, engine: str, n_hits: int) -> t
     else:
         searcher = kind(question.rows)
         known = {"rows": digest, "recall": searcher.measure_recall(n_hits)}
-        folder.mkdir(parents=True, exist_ok=True)
-        told.unlink(missing_ok=True)  # without it, an index that is half written is not used
-        path.write_bytes(searcher.to_bytes())
-        told.write_text(json.dumps(known), encoding="utf-8")
+        told.unlink(missing_ok=True)  # it says which rows an index is of, and must never lie beside that of other rows
+        write_bytes(path, searcher.to_bytes())
+        write_text(told, json.dumps(known))
     return searcher.search(np.asarray(question.vector, dtype=np.float32)[None], n_hits)[0], float(known["recall"])
 
 

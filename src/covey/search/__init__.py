@@ -1,6 +1,6 @@
 """From a query vector to ranked hits (arrays only): `search_rows`, over all rows or some, exactly or approximately.
 
-What a query is (a picture, a text, a cluster) is the caller's business. `SEARCH_ENGINES` maps names to classes that are
+What a query is (an image, a text, a cluster) is the caller's business. `SEARCH_ENGINES` maps names to classes that are
 made of the rows to search; the exact one is the oracle for all others.
 """
 
@@ -9,17 +9,11 @@ from typing import Any
 import numpy as np
 
 from covey._arrays import check_features
-from covey.registry import Registry
-from covey.search._exact import ExactSearch, Hits, cluster_center, search_recall
+from covey.search._exact_search import ExactSearch, Hits, cluster_center, search_recall
+from covey.search._registry import SEARCH_ENGINES
 from covey.types import FloatArray, IntArray
 
 __all__ = ["SEARCH_ENGINES", "ExactSearch", "Hits", "cluster_center", "search_recall", "search_rows"]
-
-SEARCH_ENGINES = Registry(
-    "search engine",
-    "covey.search",
-    {"exact": "covey.search._exact:ExactSearch", "usearch": "covey.search._usearch:USearch"},
-)
 
 
 def search_rows(
@@ -31,7 +25,7 @@ def search_rows(
     rows: IntArray | None = None,
     engine: str = "exact",
 ) -> list[Hits]:
-    """Find the rows that are most like each query.
+    """Find the rows that are most similar to each query.
 
     Parameters
     ----------
@@ -51,7 +45,7 @@ def search_rows(
     Returns
     -------
     hits : list of Hits
-        One for each query, the most alike first; of equal ones the lower row first.
+        One for each query, the most similar first; of equal ones the lower row first.
 
     Raises
     ------

@@ -1,12 +1,12 @@
-"""Approximate search with the package usearch: a graph that is built once and searched in milliseconds."""
+"""Approximate search with the package usearch: a graph that is built once and then searched in milliseconds."""
 
 from typing import Any, Self
 
 import numpy as np
 
-from covey._arrays import iter_chunks, l2_normalize
+from covey._arrays import iter_chunks, l2_normalize, top_places
 from covey.registry import require
-from covey.search._exact import ExactSearch, Hits, search_recall
+from covey.search._exact_search import ExactSearch, Hits, search_recall
 from covey.types import FloatArray
 
 _CONNECTIVITY, _EF_CONSTRUCTION, _EF_SEARCH = 32, 200, 200
@@ -46,7 +46,7 @@ class USearch:
             return
         for block in iter_chunks(len(X), _CHUNK_ROWS):
             unit = l2_normalize(np.asarray(X[block], dtype=np.float32))
-            # One thread: with several, the graph hangs on who comes first, and hits would differ from run to run.
+            # One thread: with several, the graph depends on which comes first, and hits would differ from run to run.
             self._index.add(np.arange(block.start, block.stop), unit, threads=1)
 
     @classmethod
@@ -77,12 +77,12 @@ class USearch:
         for query in l2_normalize(queries):
             rows = np.sort(np.asarray(self._index.search(query, min(n_hits, len(self._X))).keys, dtype=np.int64))
             scores = l2_normalize(np.asarray(self._X[rows], dtype=np.float32)) @ query
-            order = np.argsort(-scores, kind="stable")
+            order = top_places(scores, n_hits)
             hits.append(Hits(rows[order], np.clip(scores[order], -1, 1)))
         return hits
 
     def measure_recall(self, n_hits: int = 20) -> float:
-        """Measure which share of the true hits is found, with rows of the collection as queries.
+        """Measure the share of the true hits that is found, with rows of the collection as queries.
 
         Parameters
         ----------

@@ -6,13 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import find_peaks, peak_prominences
 
-from covey.selection import CRITERIA
 from covey.selection._criteria import CandidateScore
-from covey.selection._sample import Sample
+from covey.selection._registry import CRITERIA, VOTERS
+from covey.selection._row_sample import Sample
 from covey.types import IntArray
 
-VOTERS = ("silhouette", "stability", "coding_length", "held_out_coding_length", "eigengap")
-"""Each looks at something else: distances, repetition, description, prediction, connection."""
 APART = 1.5
 """A coarser or finer granularity differs from the suggestion by this factor at least."""
 _SAME = 1.2  # numbers within this factor are one peak: the step of the default candidates

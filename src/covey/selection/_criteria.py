@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from covey.metrics import adjusted_rand_score, silhouette_samples
 from covey.objectives.coding_length import coding_length, gaussian_code_lengths
-from covey.selection._sample import Partitions, Sample
-from covey.types import IntArray
+from covey.selection._row_sample import Partitions, Sample
 
 EPS_SQUARED = 0.1
 """Squared distortion of a row whose mean squared length is 1: a tenth of the variance, CPP's value for unit rows."""
@@ -67,7 +67,7 @@ def silhouette(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore
     -----
     Of at most 2,000 rows of the sample, whose distances are computed once for all partitions.
     """
-    return _each(sample, candidates, "silhouette", _separation)
+    return _each(sample, candidates, "silhouette", _silhouettes)
 
 
 def stability(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
@@ -85,7 +85,7 @@ def stability(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]
     scores : list of CandidateScore
         In [-0.5, 1]; 0 is chance.
     """
-    return _each(sample, candidates, "stability", _agreement)
+    return _each(sample, candidates, "stability", _rand_indices)
 
 
 def silhouette_stability(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
@@ -223,58 +223,26 @@ def _each(
     return [sample.recall(name, k, compute) for k in candidates]
 
 
-def _separation(sample: Sample, partitions: Partitions) -> Scores:
-    """Return the mean silhouette of each partition; one cluster alone is apart from nothing."""
-    rows = sample.paired_rows
-    k = int(partitions.labels.max()) + 1
-    weights = [_one_hot(part[rows], kept[rows], k) for kept, part in zip(*partitions, strict=True)]
-    sums = sample.distances @ np.concatenate(weights, axis=1)  # (n, n_repeats k)
-    return np.array(
-        [
-            _mean_silhouette(sums[kept[rows], i * k : (i + 1) * k], part[rows][kept[rows]])
-            for i, (kept, part) in enumerate(zip(*partitions, strict=True))
-        ]
-    )
+def _silhouettes(sample: Sample, partitions: Partitions) -> Scores:
+    """Return the mean silhouette of each partition, on the paired rows of its subsample; 0 for a single cluster."""
+    found = []
+    for inside, labels in zip(*partitions, strict=True):
+        kept = inside[sample.paired_rows]
+        within = labels[sample.paired_rows[kept]]
+        distances = sample.distances[np.ix_(kept, kept)]
+        is_defined = len(np.unique(within)) > 1
+        found.append(silhouette_samples(distances, within, metric="precomputed").mean() if is_defined else 0.0)
+    return np.array(found)
 
 
-def _one_hot(labels: IntArray, kept: NDArray[np.bool_], n_clusters: int) -> NDArray[np.float32]:
-    found = np.zeros((len(labels), n_clusters), dtype=np.float32)
-    found[np.flatnonzero(kept), labels[kept]] = 1
-    return found
-
-
-def _mean_silhouette(sums: NDArray[np.float32], labels: IntArray) -> float:
-    """Average the silhouettes of rows (n,) whose distances to each cluster add up to `sums` (n, k)."""
-    sizes, rows = np.bincount(labels, minlength=sums.shape[1]), np.arange(len(labels))
-    if (sizes > 0).sum() < 2:
-        return 0.0
-    own = sums[rows, labels] / np.maximum(sizes[labels] - 1, 1)
-    means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
-    means[rows, labels] = np.inf
-    other = means.min(axis=1)
-    larger = np.maximum(own, other)
-    is_defined = (larger > 0) & (sizes[labels] > 1)
-    return float(np.divide(other - own, larger, out=np.zeros(len(labels)), where=is_defined).mean())
-
-
-def _agreement(_: Sample, partitions: Partitions) -> Scores:
+def _rand_indices(_: Sample, partitions: Partitions) -> Scores:
     """Return each partition's mean adjusted Rand index with the others, on the rows that two have in common."""
-    n, k = len(partitions.inside), int(partitions.labels.max()) + 1
+    n = len(partitions.inside)
     agreement = np.zeros((n, n))
     for i, j in combinations(range(n), 2):
         common = partitions.inside[i] & partitions.inside[j]
-        agreement[i, j] = _rand_index(partitions.labels[i, common], partitions.labels[j, common], k)
+        agreement[i, j] = adjusted_rand_score(partitions.labels[i, common], partitions.labels[j, common])
     return np.asarray((agreement + agreement.T).sum(axis=1) / (n - 1))
-
-
-def _rand_index(first: IntArray, second: IntArray, n_clusters: int) -> float:
-    """Return the adjusted Rand index of labels in [0, n_clusters); 1 where nothing can differ."""
-    table = np.bincount(first * n_clusters + second, minlength=n_clusters**2).reshape(n_clusters, -1).astype(float)
-    pairs = table.sum() * (table.sum() - 1) / 2
-    both, mine, yours = ((c * (c - 1) / 2).sum() for c in (table, table.sum(axis=1), table.sum(axis=0)))
-    expected = mine * yours / pairs if pairs else 0.0
-    largest = (mine + yours) / 2
-    return float((both - expected) / (largest - expected)) if largest > expected else 1.0
 
 
 def _brevity(sample: Sample, partitions: Partitions) -> Scores:

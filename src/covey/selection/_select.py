@@ -9,12 +9,12 @@ import numpy as np
 
 from covey._arrays import check_features, draw_seed
 from covey.errors import InvalidValueError
-from covey.selection import CRITERIA
-from covey.selection._consensus import VOTERS, find_granularities, middle_half, votes
+from covey.selection._consensus import find_granularities, middle_half, votes
 from covey.selection._criteria import CandidateScore
+from covey.selection._explanation import explain
+from covey.selection._registry import CRITERIA, VOTERS
 from covey.selection._result import NClustersResult, best_of
-from covey.selection._sample import Sample, count_distinct, draw_rows, is_constant, reduce_rows
-from covey.selection._words import explain
+from covey.selection._row_sample import Sample, count_distinct, draw_rows, is_constant, reduce_rows
 from covey.types import FloatArray, Progress
 
 MAX_CANDIDATE = 128

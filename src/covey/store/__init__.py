@@ -7,33 +7,26 @@ without one.
 
     holiday.covey/
         project.sqlite       images, paths, failures, partitions, clusters (`_migrations.py`)
-        project.lock         who is writing
+        project.lock         which process is writing
         features/            `FeatureStore`
-        thumbnails/          small pictures by image id
-        pixels/              pictures of one size, for methods that learn from them (`covey.images.pack_images`)
+        thumbnails/          small copies of the images, by id
+        pixels/              images of one size, for methods that learn from pixels (`covey.images.pack_images`)
         checkpoints/         unfinished trainings (`covey.pipeline.CheckpointFile`)
         runs/<name>/         a partition's tables, probabilities and representation
         skipped.csv          the paths that were left out
-        k.json               the evidence for a number of clusters (`write_evidence`)
+        k.json               the evidence for a number of clusters (`Project.write_evidence`)
 """
 
-from covey.store._atomic import disk_errors, written_whole
+from covey.store._disk import disk_errors
 from covey.store._features import FeatureStore
-from covey.store._lock import exclusive_lock
-from covey.store._partitions import write_names
 from covey.store._project import Project
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
-from covey.store._tables import read_evidence, write_evidence, write_skipped, write_tables
+from covey.store._shards import ShardExtras
 
 __all__ = [
     "Project",
     "FeatureStore",
-    "exclusive_lock",
-    "write_names",
-    "write_skipped",
-    "write_tables",
-    "write_evidence",
-    "read_evidence",
+    "ShardExtras",
     "Ledger",
     "PartitionInfo",
     "Member",
@@ -41,5 +34,4 @@ __all__ = [
     "ProjectSummary",
     "TablePaths",
     "disk_errors",
-    "written_whole",
 ]

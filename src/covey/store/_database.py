@@ -48,7 +48,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Read all of a block from one state of the database, whatever another process commits meanwhile."""
+    """Read all of a block from one state of the database, whatever another process commits in between."""
     connection.execute("BEGIN")
     try:
         yield
@@ -62,5 +62,5 @@ def utc_now() -> str:
 
 
 def readable(text: str) -> str:
-    r"""Return text that UTF-8 can hold: a byte 0xff of a file name that is no UTF-8 is shown as ``\udcff``."""
+    r"""Return text that UTF-8 can hold: a byte 0xff of a file name that is not UTF-8 is shown as ``\udcff``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

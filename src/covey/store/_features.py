@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from covey._arrays import check_features
+from covey._files import DamagedFileError, remove_leftovers
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors, map_array, remove_leftovers, write_array
+from covey.store._disk import disk_errors, map_array, write_array
 from covey.store._records import FeatureSetInfo
-from covey.store._shards import DamagedFileError, Shard, read_shard, write_shard
-from covey.types import Features, FloatArray, ImageFailure, IntArray
+from covey.store._shards import NO_EXTRAS, Shard, ShardExtras, read_shard, write_shard
+from covey.types import Features, FloatArray, ImageFailure, ImageNote, IntArray
 
 _logger = logging.getLogger(__name__)
 _SHARD_NAME = re.compile(r"shard-(\d+)\.safetensors")
@@ -89,6 +90,25 @@ class FeatureStore:
         latest = {failure.id or failure.path: failure for shard in shards for failure in shard.failures}
         return [failure for failure in latest.values() if failure.id not in done]
 
+    def extras(self, fingerprint: str) -> tuple[dict[str, str], list[ImageNote]]:
+        """Return what the shards say of their images besides the features.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The feature set; it need not exist yet.
+
+        Returns
+        -------
+        prints : dict of str to str
+            By image id: images of equal print may have equal pixels. Sets of views have none.
+        notes : list of ImageNote
+            On images that were read.
+        """
+        shards = self._usable_shards(fingerprint)
+        prints = {image_id: word for shard in shards for image_id, word in zip(shard.ids, shard.prints, strict=False)}
+        return prints, [note for shard in shards for note in shard.notes]
+
     def next_index(self, fingerprint: str) -> int:
         """Return the first shard index above all that were ever taken, damaged ones too.
 
@@ -112,6 +132,8 @@ class FeatureStore:
         ids: Sequence[str],
         X: FloatArray,
         failures: Sequence[ImageFailure] = (),
+        *,
+        extras: ShardExtras = NO_EXTRAS,
     ) -> Path:
         """Write one shard, whole or not at all.
 
@@ -127,6 +149,8 @@ class FeatureStore:
             Finite features; n may be 0, d may not.
         failures : sequence of ImageFailure, optional
             Images of this shard that have no row.
+        extras : ShardExtras, optional
+            What else there is to say of its images.
 
         Returns
         -------
@@ -147,7 +171,7 @@ class FeatureStore:
         if path.exists():
             raise ProjectError(f"Shard {index} of features {fingerprint} exists, and a shard is never written twice.")
         with disk_errors(f"Shard {index} of features {fingerprint}"):
-            write_shard(path, fingerprint, ids, X, failures)
+            write_shard(path, fingerprint, ids, X, failures, extras=extras)
         return path
 
     def load(self, fingerprint: str, ids: Sequence[str] | None = None) -> Features:
@@ -182,7 +206,7 @@ class FeatureStore:
         shards, places = self._placed_shards(fingerprint)
         wanted = tuple(places) if ids is None else tuple(ids)
         order = _order_rows(wanted, places, fingerprint)
-        with _damages_told():
+        with _damage_errors():
             X = self._matrix(fingerprint, shards, wanted, order)
         X.flags.writeable = False
         return Features(ids=wanted, X=X, fingerprint=fingerprint)
@@ -226,7 +250,7 @@ class FeatureStore:
         is_large = 4 * math.prod(shape) > self.max_memory_bytes
         if is_large and (stacked := map_array(path, shape)) is not None:
             return stacked
-        with _damages_told():
+        with _damage_errors():
             parts = [([_rows(shard) for shard in shards], order) for shards, order in sets]
         if is_large:
             with disk_errors(f"The array of {shape[0]} x {shape[1]} rows of features {fingerprints[0]}"):
@@ -260,13 +284,13 @@ class FeatureStore:
         )
 
     def remove_leftovers(self) -> None:
-        """Remove the temporary files of killed runs; call it only where nobody else writes."""
+        """Remove the temporary files of killed runs; call it only where no other process writes."""
         for fingerprint in self.fingerprints():
             remove_leftovers(self.root / fingerprint)
 
     def _folder(self, fingerprint: str) -> Path:
         if not re.fullmatch(r"[\w-][\w.-]*", fingerprint, re.ASCII):
-            raise ValueError(f"{fingerprint!r} is no fingerprint: letters, digits, '.', '_' and '-' are allowed.")
+            raise ValueError(f"{fingerprint!r} is not a fingerprint: letters, digits, '.', '_' and '-' are allowed.")
         return self.root / fingerprint
 
     def _usable_shards(self, fingerprint: str) -> list[Shard]:
@@ -277,7 +301,7 @@ class FeatureStore:
         return shards
 
     def _read_shards(self, fingerprint: str) -> tuple[list[Shard], list[str]]:
-        """Read all shards by index, set damaged ones aside, and say of each of those what is wrong with it."""
+        """Read all shards by index and set damaged ones aside, with a message for each of those."""
         shards, damages = [], []
         for path in sorted(self._folder(fingerprint).glob("shard-*")):
             if not _SHARD_NAME.fullmatch(path.name):
@@ -289,7 +313,7 @@ class FeatureStore:
         return shards, damages
 
     def _placed_shards(self, fingerprint: str) -> tuple[list[Shard], dict[str, int]]:
-        """Read the shards of a set that is there and sound, and say which row of them, laid end to end, has each id."""
+        """Read the undamaged shards of a set, and map each id to its row in the shards laid end to end."""
         shards, damages = self._read_shards(fingerprint)
         if damages:
             raise ProjectError(_advise(damages))
@@ -321,8 +345,8 @@ def _digest(words: Sequence[str]) -> str:
 
 
 @contextmanager
-def _damages_told() -> Iterator[None]:
-    """Turn a damage that is found while rows are read into advice."""
+def _damage_errors() -> Iterator[None]:
+    """Turn damage that is found while rows are read into a `ProjectError` with advice."""
     try:
         yield
     except DamagedFileError as error:
@@ -338,7 +362,7 @@ def _rows(shard: Shard) -> FloatArray:
 
 
 def _set_aside(path: Path, error: DamagedFileError) -> str:
-    """Rename a damaged shard, so that nobody reads it again, and say so."""
+    """Rename a damaged shard, so that it is not read again, and return the message."""
     aside = path.with_name(f"{path.name}.damaged")
     with disk_errors(f"Shard {str(path)!r} is damaged ({error}); its new name"):
         path.replace(aside)
@@ -367,7 +391,7 @@ def _check_widths(shards: Sequence[Shard], fingerprint: str) -> None:
 
 
 def _order_rows(wanted: Sequence[str], places: Mapping[str, int], fingerprint: str) -> IntArray:
-    """Return the place of each wanted id's row, or say what is wrong with the ids."""
+    """Return the place of each wanted id's row, (len(wanted),); an error if an id repeats or has no row."""
     if len(set(wanted)) != len(wanted):
         raise ValueError(f"ids has {len(wanted)} entries, but only {len(set(wanted))} distinct ones.")
     missing = [image_id for image_id in wanted if image_id not in places]

@@ -1,33 +1,36 @@
-"""What is known of images and their paths: functions over the tables of migration 1.
+"""Images and their paths: functions over the tables of migration 1.
 
-Paths cross this border as `pathlib.Path`, and lie in the database as the bytes of the operating system, so that any
-name comes back as it was: no UTF-8, newlines, or letters that Unicode writes in two ways.
+Callers see paths as `pathlib.Path`; the database holds the bytes of the operating system, so that any name comes back
+as it was: not UTF-8, with newlines, or with letters that Unicode writes in two ways.
 """
 
 import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from covey import __version__
 from covey.errors import ProjectError
 from covey.store._database import readable, snapshot, transaction, utc_now
+from covey.store._readings import read_notes
 from covey.store._records import Ledger
 from covey.types import ImageFailure, ImageFile, ImageRecord
 
 _SEPARATOR = os.fsencode(os.sep)
 _DIGITS = re.compile(rb"\d+")
-_PRESENT_PATHS = """
-    SELECT images.id, files.path, images.width, images.height FROM files JOIN images ON images.key = files.image
-    WHERE files.is_present AND files.code IS NULL"""
+_PRESENT_FILES = """
+    SELECT path, is_companion, images.id, images.pixels FROM good_files JOIN images ON images.key = image
+    ORDER BY images.key"""
 
 
 def natural_key(path: bytes) -> tuple[bytes, bytes]:
     """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
 
-    Small and capital ASCII letters are the same; two paths are told apart by their bytes in the end.
+    Small and capital ASCII letters are the same; two paths that differ in nothing else are sorted by their bytes.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
     return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
@@ -41,10 +44,11 @@ def record_scan(
     *,
     root: Path,
     sources: Sequence[Path],
+    left_out: Mapping[str, int],
 ) -> None:
-    """Take in what a scan found, in one transaction."""
+    """Store what a scan found, in one transaction."""
     with transaction(connection):
-        scan = _start_scan(connection, root, sources)
+        scan = _start_scan(connection, root, sources, left_out)
         connection.executemany(
             "INSERT INTO images (id, width, height, last_path) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "width = excluded.width, height = excluded.height, last_path = excluded.last_path "
@@ -54,7 +58,7 @@ def record_scan(
         connection.execute("UPDATE files SET code = NULL, message = NULL WHERE image IS NOT NULL AND code IS NOT NULL")
         _write_files(connection, scan, files)
         connection.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, NULL, ?, 1, ?, 0, ?, ?, ?)",
+            "INSERT OR REPLACE INTO files VALUES (?, NULL, ?, 1, ?, 0, ?, ?, ?, 0)",
             (
                 (os.fsencode(bad.path), scan, bad.n_bytes, bad.code, readable(bad.message), bad.id or None)
                 for bad in failures
@@ -82,13 +86,24 @@ def record_failures(connection: sqlite3.Connection, failures: Iterable[ImageFail
 
 
 def read_records(connection: sqlite3.Connection) -> list[ImageRecord]:
-    """Return the present images without failure, each with its first path, in the natural order of these."""
-    rows = sorted(connection.execute(_PRESENT_PATHS), key=lambda row: natural_key(row[1]))
-    first = {row[0]: row for row in reversed(rows)}
+    """Return the present images without failure, each with its first path, in the natural order of these.
+
+    Of images with equal pixels it is the one that was found first. A raw file beside a JPEG comes after it.
+    """
+    rows = connection.execute("""
+        SELECT images.id, path, width, height, n_bytes, mtime_ns, is_companion
+        FROM good_files JOIN images ON images.key = image
+        WHERE pixels IS NULL OR images.key IN (
+            SELECT min(images.key) FROM good_files JOIN images ON images.key = image
+            WHERE pixels IS NOT NULL GROUP BY pixels)""").fetchall()
+    first: dict[str, tuple[Any, ...]] = {}
+    for row in sorted(rows, key=lambda row: (row[6], natural_key(row[1]))):
+        first.setdefault(row[0], row)
     return [
-        ImageRecord(image_id, Path(os.fsdecode(path)), width, height)
-        for image_id, path, width, height in rows
-        if first[image_id][1] == path
+        ImageRecord(image_id, Path(os.fsdecode(path)), width, height, n_bytes, mtime_ns)
+        for image_id, path, width, height, n_bytes, mtime_ns, _ in sorted(
+            first.values(), key=lambda row: natural_key(row[1])
+        )
     ]
 
 
@@ -104,14 +119,24 @@ def read_failures(connection: sqlite3.Connection) -> list[ImageFailure]:
 
 
 def read_ledger(connection: sqlite3.Connection) -> Ledger:
-    """Count where every present path went."""
+    """Count the present paths by what became of them."""
     with snapshot(connection):
         n_found, n_good, n_images = connection.execute("""
-            SELECT count(*), count(*) - count(code), count(DISTINCT CASE WHEN code IS NULL THEN image END)
-            FROM files WHERE is_present""").fetchone()
+            SELECT count(*), count(*) - count(code),
+                   count(DISTINCT CASE WHEN code IS NULL THEN coalesce(pixels, image) END)
+            FROM files LEFT JOIN images ON images.key = files.image WHERE is_present""").fetchone()
         failures = connection.execute("""
             SELECT code, count(*) FROM files WHERE is_present AND code IS NOT NULL GROUP BY code ORDER BY code""")
-        return Ledger(n_found, n_images, n_good - n_images, dict(failures.fetchall()))
+        left_out = connection.execute("SELECT left_out FROM scans ORDER BY id DESC LIMIT 1").fetchone()
+        notes = Counter(note.code for note in read_notes(connection))
+        return Ledger(
+            n_found=n_found,
+            n_embedded=n_images,
+            n_duplicates=n_good - n_images,
+            failures=dict(failures.fetchall()),
+            notes=dict(sorted(notes.items())),
+            left_out=json.loads(left_out[0]) if left_out else {},
+        )
 
 
 def count_missing(connection: sqlite3.Connection) -> int:
@@ -122,9 +147,9 @@ def count_missing(connection: sqlite3.Connection) -> int:
 def read_files(connection: sqlite3.Connection) -> Iterator[ImageFile]:
     """Yield every path that holds, or held, an image, those of images that could not be extracted too."""
     rows = connection.execute("""
-        SELECT path, images.id, n_bytes, mtime_ns FROM files JOIN images ON images.key = files.image""")
-    for path, image_id, n_bytes, mtime_ns in rows:
-        yield ImageFile(Path(os.fsdecode(path)), image_id, n_bytes, mtime_ns)
+        SELECT path, images.id, n_bytes, mtime_ns, is_companion FROM files JOIN images ON images.key = files.image""")
+    for path, image_id, n_bytes, mtime_ns, is_companion in rows:
+        yield ImageFile(Path(os.fsdecode(path)), image_id, n_bytes, mtime_ns, bool(is_companion))
 
 
 def read_sizes(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
@@ -133,28 +158,40 @@ def read_sizes(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
 
 
 def read_paths(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the present paths of images, as `os.fsdecode` has them, in natural order.
+    """Return the present paths of images, as `os.fsdecode` has them, in natural order, raw files beside a JPEG last.
 
-    An image that is gone, or whose file was changed, has the one path where a scan saw it last; an unknown one is
-    left out.
+    Those of images with equal pixels are among them. An image that is gone, or whose file was changed, has the one path
+    where a scan saw it last; an unknown one is left out.
     """
+    asked = json.dumps(list(ids))
     rows = connection.execute(
-        "SELECT images.id, coalesce(files.path, images.last_path) FROM images "
-        "LEFT JOIN files ON files.image = images.key AND files.is_present "
-        "WHERE images.id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(ids)),),
+        """
+        WITH asked AS (SELECT key, id, pixels FROM images WHERE id IN (SELECT value FROM json_each(?))),
+        same AS (SELECT id, key FROM asked UNION
+                 SELECT asked.id, images.key FROM asked JOIN images ON images.pixels = asked.pixels)
+        SELECT same.id, files.path, files.is_companion FROM same
+        JOIN files ON files.image = same.key AND files.is_present""",
+        (asked,),
     )
-    found: dict[str, list[bytes]] = {}
-    for image_id, path in rows:
-        found.setdefault(image_id, []).append(path)
+    found: dict[str, list[tuple[int, bytes]]] = {}
+    for image_id, path, is_companion in rows:
+        found.setdefault(image_id, []).append((is_companion, path))
+    last = connection.execute("SELECT id, last_path FROM images WHERE id IN (SELECT value FROM json_each(?))", (asked,))
+    for image_id, path in last:
+        found.setdefault(image_id, [(0, path)])
     return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
 
 
 def read_all_paths(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Return the present paths of all images without failure, as `read_paths` does."""
-    found: dict[str, list[bytes]] = {}
-    for image_id, path, _, _ in connection.execute(_PRESENT_PATHS):
-        found.setdefault(image_id, []).append(path)
+    """Return the present paths of all images without failure, as `read_paths` does.
+
+    Those of images with equal pixels are under the id of the one that was found first, as in `read_records`.
+    """
+    first: dict[str, str] = {}
+    found: dict[str, list[tuple[int, bytes]]] = {}
+    for path, is_companion, image_id, pixels in connection.execute(_PRESENT_FILES):
+        shown = image_id if pixels is None else first.setdefault(pixels, image_id)
+        found.setdefault(shown, []).append((is_companion, path))
     return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
 
 
@@ -178,12 +215,14 @@ def relative_path(path: str, root: str) -> str:
     return path.removeprefix(start).replace(os.sep, "/")
 
 
-def _start_scan(connection: sqlite3.Connection, root: Path, sources: Sequence[Path]) -> int:
+def _start_scan(
+    connection: sqlite3.Connection, root: Path, sources: Sequence[Path], left_out: Mapping[str, int]
+) -> int:
     """Add the scan's own row and return its number."""
     image_root = _common_root(read_image_root(connection), root)
     scan = connection.execute(
-        "INSERT INTO scans (finished_at, image_root, covey_version) VALUES (?, ?, ?)",
-        (utc_now(), os.fsencode(image_root), __version__),
+        "INSERT INTO scans (finished_at, image_root, covey_version, left_out) VALUES (?, ?, ?, ?)",
+        (utc_now(), os.fsencode(image_root), __version__, json.dumps(dict(left_out))),
     ).lastrowid
     if scan is None:
         raise RuntimeError("SQLite gave the scan no number")
@@ -209,8 +248,11 @@ def _write_files(connection: sqlite3.Connection, scan: int, files: Iterable[Imag
     """Insert or replace the rows of good paths; each must name a known image."""
     keys = dict(connection.execute("SELECT id, key FROM images"))
     connection.executemany(
-        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, 1, ?, ?, NULL, NULL, NULL)",
-        ((os.fsencode(file.path), _key_of(keys, file), scan, file.n_bytes, file.mtime_ns) for file in files),
+        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, 1, ?, ?, NULL, NULL, NULL, ?)",
+        (
+            (os.fsencode(file.path), _key_of(keys, file), scan, file.n_bytes, file.mtime_ns, file.is_companion)
+            for file in files
+        ),
     )
 
 
@@ -221,14 +263,14 @@ def _key_of(keys: dict[str, int], file: ImageFile) -> int:
 
 
 def _mark_missing(connection: sqlite3.Connection, scan: int, sources: Sequence[Path]) -> None:
-    """Mark earlier paths that this scan should have found, or that are nowhere any more."""
+    """Mark earlier paths that this scan should have found, or that no longer exist."""
     folders = tuple(os.fsencode(form) + _SEPARATOR for path in sources for form in (path.absolute(), path.resolve()))
     earlier = connection.execute("SELECT path FROM files WHERE is_present AND scan <> ?", (scan,)).fetchall()
     gone = [row for row in earlier if row[0].startswith(folders) or not os.path.lexists(row[0])]
     connection.executemany("UPDATE files SET is_present = 0 WHERE path = ?", gone)
 
 
-def _sort_paths(paths: list[bytes]) -> list[str]:
-    """Return paths in natural order, as `os.fsdecode` has them."""
-    ordered = sorted(paths, key=natural_key) if len(paths) > 1 else paths
-    return [os.fsdecode(path) for path in ordered]
+def _sort_paths(paths: list[tuple[int, bytes]]) -> list[str]:
+    """Return paths in natural order, companions last, as `os.fsdecode` has them."""
+    ordered = sorted(paths, key=lambda row: (row[0], natural_key(row[1]))) if len(paths) > 1 else paths
+    return [os.fsdecode(path) for _, path in ordered]

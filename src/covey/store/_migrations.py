@@ -1,7 +1,7 @@
 """The schema of ``project.sqlite`` as numbered steps, each a function that is never changed once it is released.
 
-A file records the steps it has taken, so an old one is brought up to date when it is opened and a newer one is told
-from a foreign one. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
+A file records the steps it has taken, so an old one is brought up to date when it is opened, and a newer one is
+recognized. Text is UTF-8; paths are the bytes of the operating system, because a file name need not be UTF-8.
 """
 
 import sqlite3
@@ -11,8 +11,8 @@ from typing import Final
 
 from covey import __version__
 from covey.errors import ProjectError
-from covey.store._atomic import disk_errors
 from covey.store._database import connect, transaction, utc_now
+from covey.store._disk import disk_errors
 
 APPLICATION_ID: Final = 0x434F5645
 """What marks an SQLite file as a covey project: ``COVE`` in ASCII, at byte 68 of the file."""
@@ -118,7 +118,30 @@ def m003_names(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE partitions ADD COLUMN naming TEXT NOT NULL DEFAULT '{}'")
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_images, m002_partitions, m003_names)
+def m005_pixels(connection: sqlite3.Connection) -> None:
+    """Make room for what reading an image tells: equal pixels, notes, raw files beside a JPEG, and what was left out.
+
+    ``pixels`` is the hash of the decoded pixels of an image that looks like another one, NULL for any other: rows with
+    equal ``pixels`` are one image with several files. ``notes`` is a JSON list of pairs, code and message.
+    ``is_companion`` marks a camera's raw file that counts as a path of the JPEG beside it. ``left_out`` is a JSON
+    object of counts by kind. ``good_files`` are the files that hold an image now.
+    """
+    connection.execute("ALTER TABLE images ADD COLUMN pixels TEXT")
+    connection.execute("ALTER TABLE images ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'")
+    connection.execute("CREATE INDEX images_by_pixels ON images (pixels) WHERE pixels IS NOT NULL")
+    connection.execute("ALTER TABLE files ADD COLUMN is_companion INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE scans ADD COLUMN left_out TEXT NOT NULL DEFAULT '{}'")
+    connection.execute("""
+        CREATE VIEW good_files AS
+        SELECT path, image, n_bytes, mtime_ns, is_companion FROM files WHERE is_present AND code IS NULL""")
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    m001_images,
+    m002_partitions,
+    m003_names,
+    m005_pixels,
+)
 """Step i takes a file from schema i to schema i + 1."""
 
 

@@ -1,4 +1,4 @@
-"""What is known of partitions: functions over their tables, and the files of probabilities and representations."""
+"""Partitions in the database, and the files of their probabilities and representations."""
 
 import json
 import re
@@ -6,23 +6,19 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from covey import __version__
+from covey._files import DamagedFileError, atomic_write, map_tensor
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._atomic import disk_errors, written_whole
 from covey.store._database import readable, transaction, utc_now
 from covey.store._inventory import read_paths, relative_path
 from covey.store._records import Member, PartitionInfo
-from covey.store._shards import DamagedFileError, map_tensor
 from covey.types import NOISE, ClusterName, ClusterSummary, FloatArray, Partition
-
-if TYPE_CHECKING:
-    from covey.store._project import Project
 
 PROBABILITIES = "probabilities.safetensors"
 REPRESENTATION = "representation.safetensors"
@@ -53,13 +49,13 @@ def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) ->
             raise ValueError(f"{name} has shape {matrix.shape}; the partition has {n} ids.")
     labels, counts = np.unique(partition.labels, return_counts=True)
     sizes = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-    told = {cluster.label: cluster.size for cluster in clusters}
-    if len(told) != len(clusters) or min(sizes, default=0) < NOISE:
+    recorded = {cluster.label: cluster.size for cluster in clusters}
+    if len(recorded) != len(clusters) or min(sizes, default=0) < NOISE:
         raise ValueError("Labels must be -1 or more, and each label has one summary.")
-    for label in (sizes | told).keys() - ({NOISE} - told.keys()):
-        if sizes.get(label, 0) != told.get(label, 0):
+    for label in (sizes | recorded).keys() - ({NOISE} - recorded.keys()):
+        if sizes.get(label, 0) != recorded.get(label, 0):
             raise ValueError(
-                f"Cluster {label} has {sizes.get(label, 0)} images; its summary says {told.get(label, 0)}."
+                f"Cluster {label} has {sizes.get(label, 0)} images; its summary says {recorded.get(label, 0)}."
             )
 
 
@@ -96,12 +92,12 @@ def add_partition(
 
 
 def read_infos(connection: sqlite3.Connection) -> list[PartitionInfo]:
-    """Return what is known of all partitions, oldest first."""
+    """Return the records of all partitions, oldest first."""
     return [_info(row) for row in connection.execute(f"{_INFO} ORDER BY id")]
 
 
 def read_info(connection: sqlite3.Connection, partition_id: int | None, subject: str) -> PartitionInfo:
-    """Return what is known of one partition, the latest if `partition_id` is None."""
+    """Return the record of one partition, of the latest if `partition_id` is None."""
     ids = [row[0] for row in connection.execute("SELECT id FROM partitions ORDER BY id")]
     if not ids:
         raise ProjectError(f"{subject} has no partition yet; `covey cluster` makes one.")
@@ -135,34 +131,14 @@ def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: 
 
 
 def write_names(
-    project: "Project", partition_id: int, names: Sequence[ClusterName], *, naming: Mapping[str, Any]
+    connection: sqlite3.Connection, info: PartitionInfo, names: Sequence[ClusterName], naming: Mapping[str, Any]
 ) -> None:
-    """Give clusters of a partition other words, all of them or none; nothing else of it changes.
-
-    Parameters
-    ----------
-    project : Project
-        Open and locked.
-    partition_id : int
-        Which partition.
-    names : sequence of ClusterName
-        For clusters that it has; clusters without one keep theirs.
-    naming : mapping
-        What made the names, JSON-compatible; takes the place of what was noted before.
-
-    Raises
-    ------
-    ProjectError
-        If the partition or a cluster is unknown, or the disk refuses.
-    ValueError
-        If `naming` is not JSON-compatible.
-    """
-    info, connection = project.partition_info(partition_id), project._connection
+    """Give clusters of a partition other names, all of them or none; nothing else of it changes."""
     known = {cluster.label for cluster in read_clusters(connection, info.id)}
     unknown = [name.label for name in names if name.label not in known]
     if unknown:
         raise ProjectError(f"Run {info.name!r} has no cluster {unknown[0]}; it has {len(known)} clusters.")
-    with disk_errors(f"The names of run {info.name!r}"), transaction(connection):
+    with transaction(connection):
         connection.execute("UPDATE partitions SET naming = ? WHERE id = ?", (_to_json("naming", naming), info.id))
         connection.executemany(
             "UPDATE clusters SET name = ?, name_score = ?, runners_up = ?, runner_up_scores = ? "
@@ -184,7 +160,7 @@ def read_clusters(connection: sqlite3.Connection, partition_id: int) -> list[Clu
 def read_members(
     connection: sqlite3.Connection, partition_id: int, label: int, *, offset: int, limit: int | None, root: str
 ) -> list[Member]:
-    """Return the images of a cluster, surest first."""
+    """Return the images of a cluster, most certain first."""
     rows = connection.execute(
         """
         SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
@@ -196,7 +172,7 @@ def read_members(
 
 
 def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit: int, root: str) -> list[Member]:
-    """Return the least sure images that have a cluster, least sure first."""
+    """Return the least certain images that have a cluster, least certain first."""
     rows = connection.execute(
         """
         WITH a AS (
@@ -259,7 +235,7 @@ def _insert_clusters(connection: sqlite3.Connection, partition_id: int, clusters
 
 
 def _insert_assignments(connection: sqlite3.Connection, partition_id: int, partition: Partition) -> None:
-    """Insert a row for each image, cluster by cluster, the surest first; equally sure ones in the given order."""
+    """Insert a row for each image by cluster, the most certain first; equally certain ones in the given order."""
     keys = dict(connection.execute("SELECT id, key FROM images"))
     unknown = [image_id for image_id in partition.ids if image_id not in keys]
     if unknown:
@@ -327,7 +303,7 @@ def _check_name(name: str, taken: set[str]) -> str:
     """Return the name of a run if it can be the name of a folder on any system and is free."""
     if not re.fullmatch(r'(?!\.)[^\x00-\x1f\ud800-\udfff<>:"/\\|?*]{1,80}', name) or name[-1] in " .":
         raise InvalidValueError(
-            f"{name!r} cannot name a run, because its folder is called so: at most 80 characters, none of "
+            f"{name!r} cannot name a run, because its folder has the same name: at most 80 characters, none of "
             '<>:"/\\|?*, no dot at the beginning or end.'
         )
     if name.casefold() in taken:
@@ -338,7 +314,7 @@ def _check_name(name: str, taken: set[str]) -> str:
 
 
 def _write_matrix(path: Path, matrix: FloatArray) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({_TENSORS[path.name]: np.ascontiguousarray(matrix, dtype=np.float32)}, temporary)
 
 

@@ -1,21 +1,22 @@
-"""The project folder: what is known of images, partitions and clusters, in one SQLite file."""
+"""The project folder: images, partitions and clusters in one SQLite file, and the tables that other programs read."""
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from covey._files import exclusive_lock, remove_leftovers
 from covey.errors import ProjectError
-from covey.store import _inventory, _partitions
-from covey.store._atomic import disk_errors, remove_leftovers
+from covey.store import _inventory, _partitions, _tables
+from covey.store._disk import disk_errors, size_of
 from covey.store._features import FeatureStore
-from covey.store._lock import exclusive_lock
 from covey.store._migrations import open_database, read_schema
-from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary
-from covey.types import ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
+from covey.store._readings import ImageReadings
+from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.types import ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 _DATABASE = "project.sqlite"
 
@@ -23,8 +24,9 @@ _DATABASE = "project.sqlite"
 class Project:
     """A project folder; get one from `Project.open`, and close it, or use it in a ``with`` statement.
 
-    Reading needs no lock. Whoever writes holds `lock`, so that two runs do not weave into each other. An `image_id` or
-    `partition_id` that the project does not know is a `ProjectError` in each method that takes one.
+    Reading needs no lock. Whoever writes holds `lock`, so that two runs do not mix. An `image_id` or `partition_id`
+    that the project does not know is a `ProjectError` in each method that takes one, and so is a disk that refuses in
+    each method that writes.
 
     Attributes
     ----------
@@ -34,6 +36,8 @@ class Project:
         Its feature sets.
     thumbnails : Path
         The folder of its thumbnails.
+    readings : ImageReadings
+        Notes on its images, and which of them have equal pixels.
     """
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
@@ -42,6 +46,7 @@ class Project:
         self.thumbnails = root / "thumbnails"
         self._connection = connection
         self._subject = f"Project {str(root)!r}"
+        self.readings = ImageReadings(connection, self._subject)
 
     @classmethod
     def open(cls, root: Path, *, create: bool = False) -> Self:
@@ -93,7 +98,8 @@ class Project:
         with exclusive_lock(self.root / "project.lock", self._subject):
             with disk_errors(f"{self._subject} holds leftovers of a killed run; the folder without them"):
                 self.features.remove_leftovers()
-                for folder in (self.root, *self.root.glob("runs/*/")):
+                own = (self.root, self.root / "pixels", self.root / "checkpoints")
+                for folder in (*own, *self.root.glob("runs/*/"), *self.thumbnails.glob("??/")):
                     remove_leftovers(folder)
             yield
 
@@ -118,7 +124,7 @@ class Project:
         Returns
         -------
         path : str
-            POSIX, relative to `image_root`; absolute if outside. Bytes that are no UTF-8 are lone surrogates.
+            POSIX, relative to `image_root`; absolute if outside. Bytes that are not UTF-8 are lone surrogates.
         """
         return _inventory.relative_path(os.fspath(path), self._root)
 
@@ -144,12 +150,13 @@ class Project:
         root: Path,
         *,
         sources: Sequence[Path] = (),
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
-        """Take in what a scan found: all of it or, if the disk refuses, nothing.
+        """Store what a scan found: all of it or, if the disk refuses, nothing.
 
         A scan of other sources adds to what is known. A known path that this scan did not find is marked missing if it
         lies within one of `sources`, or if nothing is there any more; it is no longer counted, and comes back with a
-        scan that finds it. Failures of extraction are forgotten: extraction tells them again.
+        scan that finds it. Failures of extraction are forgotten: extraction reports them again.
 
         Parameters
         ----------
@@ -163,6 +170,8 @@ class Project:
             Common folder of the sources; `image_root` becomes the common folder of this and all earlier ones.
         sources : sequence of Path, optional
             The folders that were scanned whole, for the record and to notice what they no longer hold.
+        left_out : mapping of str to int, optional
+            What else was seen there, by kind; see `Ledger.left_out`.
 
         Raises
         ------
@@ -172,7 +181,9 @@ class Project:
             If a file has an unknown id.
         """
         with disk_errors(f"{self._subject}: the scan"):
-            _inventory.record_scan(self._connection, records, files, failures, root=Path(root), sources=sources)
+            _inventory.record_scan(
+                self._connection, records, files, failures, root=Path(root), sources=sources, left_out=left_out or {}
+            )
 
     def record_failures(self, failures: Iterable[ImageFailure]) -> None:
         """Mark images that could not be extracted, until the next scan.
@@ -268,16 +279,16 @@ class Project:
             return _partitions.add_partition(self._connection, self.root / "runs", partition, clusters, name)
 
     def partitions(self) -> list[PartitionInfo]:
-        """Return what is known of all partitions, oldest first."""
+        """Return the records of all partitions, oldest first."""
         return _partitions.read_infos(self._connection)
 
     def partition_info(self, partition_id: int | None = None) -> PartitionInfo:
-        """Return what is known of one partition, without its rows.
+        """Return the record of one partition, without its rows.
 
         Parameters
         ----------
         partition_id : int, optional
-            Which; the latest if not given.
+            The partition; the latest if not given.
         """
         return _partitions.read_info(self._connection, partition_id, self._subject)
 
@@ -287,7 +298,7 @@ class Project:
         Parameters
         ----------
         partition_id : int
-            Which.
+            The partition.
         """
         return self.root / "runs" / self.partition_info(partition_id).name
 
@@ -297,7 +308,7 @@ class Project:
         Parameters
         ----------
         partition_id : int
-            Which.
+            The partition.
 
         Returns
         -------
@@ -318,12 +329,12 @@ class Project:
         Parameters
         ----------
         partition_id : int
-            Which.
+            The partition.
         """
         return _partitions.read_clusters(self._connection, self.partition_info(partition_id).id)
 
     def members(self, partition_id: int, label: int, *, offset: int = 0, limit: int | None = None) -> list[Member]:
-        """Return the images of a cluster, surest first.
+        """Return the images of a cluster, most certain first.
 
         Parameters
         ----------
@@ -332,20 +343,20 @@ class Project:
         label : int
             The cluster; one that does not exist has no members.
         offset : int, default=0
-            How many of the surest to leave out.
+            How many of the most certain to leave out.
         limit : int, optional
             How many to return at most; all if not given.
 
         Returns
         -------
         members : list of Member
-            Equally sure ones in the order of the partition's rows.
+            Equally certain ones in the order of the partition's rows.
         """
         known = self.partition_info(partition_id).id
         return _partitions.read_members(self._connection, known, label, offset=offset, limit=limit, root=self._root)
 
     def borderline(self, partition_id: int, *, limit: int = 200) -> list[Member]:
-        """Return the least sure images of a partition.
+        """Return the least certain images of a partition.
 
         Parameters
         ----------
@@ -357,10 +368,106 @@ class Project:
         Returns
         -------
         members : list of Member
-            Least sure first; images of `covey.types.NOISE` are left out.
+            Least certain first; images of `covey.types.NOISE` are left out.
         """
         known = self.partition_info(partition_id).id
         return _partitions.read_borderline(self._connection, known, limit=limit, root=self._root)
+
+    def write_names(self, partition_id: int, names: Sequence[ClusterName], *, naming: Mapping[str, Any]) -> None:
+        """Give clusters of a partition other names, all of them or none; nothing else of it changes.
+
+        Parameters
+        ----------
+        partition_id : int
+            The partition.
+        names : sequence of ClusterName
+            For clusters that it has; clusters without one keep theirs.
+        naming : mapping
+            What made the names, JSON-compatible; replaces what was recorded before.
+
+        Raises
+        ------
+        ProjectError
+            If a cluster is unknown or the disk refuses.
+        ValueError
+            If `naming` is not JSON-compatible.
+        """
+        info = self.partition_info(partition_id)
+        with disk_errors(f"The names of run {info.name!r}"):
+            _partitions.write_names(self._connection, info, names, naming)
+
+    def write_tables(self, partition_id: int) -> TablePaths:
+        """Write the tables of a partition, each whole or not at all, and ``skipped.csv``.
+
+        Parameters
+        ----------
+        partition_id : int
+            The partition.
+
+        Returns
+        -------
+        paths : TablePaths
+            The files; earlier ones of the same run are replaced.
+        """
+        info, clusters, paths = self.partition_info(partition_id), self.clusters(partition_id), self.paths()
+        folder = self.run_folder(partition_id)
+        assignments, description = folder / "assignments.csv", folder / "clusters.json"
+        _tables.write_assignments(assignments, self.partition(partition_id), clusters, paths)
+
+        def first_path(image_id: str) -> str:
+            return (paths.get(image_id) or self.paths_of(image_id))[0]
+
+        _tables.write_clusters(description, info, clusters, self.image_root, first_path)
+        return TablePaths(assignments, description, self.write_skipped())
+
+    def write_skipped(self) -> Path:
+        """Write ``skipped.csv``, whole or not at all; with its header alone if nothing was left out.
+
+        Returns
+        -------
+        path : Path
+            The file; an earlier one is replaced.
+        """
+        path = self.root / "skipped.csv"
+        _tables.write_skipped(path, self.failures(), self.relative_path)
+        return path
+
+    def write_evidence(self, evidence: Mapping[str, Any], *, partition_id: int | None = None) -> Path:
+        """Write the evidence for a number of clusters, ``k.json``, whole or not at all.
+
+        Parameters
+        ----------
+        evidence : mapping
+            JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
+        partition_id : int, optional
+            The partition that the evidence belongs to; the project as a whole if not given.
+
+        Returns
+        -------
+        path : Path
+            The file; an earlier one is replaced.
+
+        Raises
+        ------
+        ValueError
+            If `evidence` is not JSON-compatible.
+        """
+        return _tables.write_evidence(self.root if partition_id is None else self.run_folder(partition_id), evidence)
+
+    def evidence(self, partition_id: int | None = None) -> dict[str, Any] | None:
+        """Read the evidence for a number of clusters.
+
+        Parameters
+        ----------
+        partition_id : int, optional
+            The partition that it belongs to; the project as a whole if not given.
+
+        Returns
+        -------
+        evidence : dict or None
+            What `write_evidence` wrote; None if there is none, or a file that this covey did not write or cannot read.
+        """
+        return _tables.read_evidence(self.root if partition_id is None else self.run_folder(partition_id))
 
     def feature_sets(self) -> list[FeatureSetInfo]:
         """Return the size of each feature set, by fingerprint."""
@@ -377,8 +484,8 @@ class Project:
             feature_sets=tuple(self.feature_sets()),
             partitions=tuple(self.partitions()),
             database_bytes=(self.root / _DATABASE).stat().st_size,
-            thumbnails_bytes=_size_of(self.thumbnails),
-            runs_bytes=_size_of(self.root / "runs"),
+            thumbnails_bytes=size_of(self.thumbnails),
+            runs_bytes=size_of(self.root / "runs"),
         )
 
     @property
@@ -390,8 +497,3 @@ class Project:
         if image_id not in paths:
             raise ProjectError(f"{self._subject} knows no image {image_id!r}.")
         return paths[image_id]
-
-
-def _size_of(folder: Path) -> int:
-    """Return the bytes of all files below a folder, 0 if there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

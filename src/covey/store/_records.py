@@ -1,4 +1,4 @@
-"""What the store tells about a project: small frozen records."""
+"""What the store returns about a project: small frozen records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,20 +17,26 @@ class Ledger:
     n_embedded : int
         Distinct images without a failure.
     n_duplicates : int
-        Further paths of these images.
+        Further paths of these images: of equal bytes, of equal decoded pixels, or raw files beside their JPEG.
     failures : mapping of str to int
         Paths left out, counted by error code; in the order of the codes.
+    notes : mapping of str to int
+        Images, among those embedded, of which there is something to say, counted by its code.
+    left_out : mapping of str to int
+        What the latest scan saw in the folders and did not count as found, by kind; see `covey.images.ScanReport`.
     """
 
     n_found: int
     n_embedded: int
     n_duplicates: int
     failures: Mapping[str, int]
+    notes: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """What is known of a stored partition without reading its rows.
+    """A stored partition without its rows.
 
     Attributes
     ----------
@@ -84,11 +90,11 @@ class Member:
         The image's id.
     path : str
         Its first path, POSIX, relative to the project's image root; absolute if outside. Bytes of the name that are
-        no UTF-8 are lone surrogates, as `os.fsdecode` makes them.
+        not UTF-8 are lone surrogates, as `os.fsdecode` makes them.
     label : int
         Its cluster, -1 for `covey.types.NOISE`.
     confidence : float
-        In [0, 1], larger is surer.
+        In [0, 1], larger is more certain.
     second_label : int
         The next best cluster, -1 if there is none.
     width, height : int

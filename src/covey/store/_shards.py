@@ -2,38 +2,33 @@
 
 Format, version 1. Tensor ``X`` of shape (n, d), F32. Metadata, all strings as safetensors has it: ``format`` =
 ``covey-features``, ``version``, ``fingerprint``, ``ids`` (JSON list of n image ids), ``failures`` (JSON list of
-objects with ``path``, ``code``, ``message``, ``n_bytes``, ``id``; bytes of a path that are no UTF-8 are escaped lone
-surrogates, as `os.fsdecode` makes them) and ``crc32`` (decimal, over the UTF-8 of ``ids`` and then the bytes of
-``X``). Readers ignore further tensors and metadata. The safetensors library reads these files; the header is parsed
-here once more because a memory map needs the offset of the rows.
+objects with ``path``, ``code``, ``message``, ``n_bytes``, ``id``; bytes of a path that are not UTF-8 are escaped
+lone surrogates, as `os.fsdecode` makes them) and ``crc32`` (decimal, over the UTF-8 of ``ids`` and then the bytes of
+``X``). A set of images as they are also has ``prints`` (JSON list of n words: images of equal print may have equal
+pixels) and ``notes`` (JSON list of objects with ``id``, ``code``, ``message``); both may be missing. Readers ignore
+further tensors and metadata. The safetensors library reads these files; covey maps the rows, and so reads the header
+itself for their offset (`covey._files`).
 """
 
 import json
-import math
-import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final, NamedTuple
 
-import numpy as np
 from safetensors.numpy import save_file
 
-from covey.store._atomic import written_whole
-from covey.types import FloatArray, ImageFailure
+from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
+from covey.types import FloatArray, ImageFailure, ImageNote
 
 _FORMAT = "covey-features"
 _VERSION = 1
 
 
-class DamagedFileError(Exception):
-    """A file is not what its format promises; the message says how."""
-
-
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What is known of a shard without reading its rows."""
+    """A shard without its rows."""
 
     path: Path
     fingerprint: str
@@ -41,6 +36,8 @@ class Shard:
     failures: tuple[ImageFailure, ...]
     n_features: int
     crc32: int
+    prints: tuple[str, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
 
     def rows(self) -> FloatArray:
         """Map the rows (n, d) read-only into memory; `DamagedFileError` if their checksum is not the recorded one."""
@@ -50,8 +47,32 @@ class Shard:
         return X
 
 
+class ShardExtras(NamedTuple):
+    """What a shard may say of its images besides their features.
+
+    Attributes
+    ----------
+    prints : tuple of str
+        One for each row: images of equal print may have equal pixels. Empty if there are none.
+    notes : tuple of ImageNote
+        On images that were read.
+    """
+
+    prints: tuple[str, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
+
+
+NO_EXTRAS: Final = ShardExtras()
+
+
 def write_shard(
-    path: Path, fingerprint: str, ids: Sequence[str], X: FloatArray, failures: Sequence[ImageFailure]
+    path: Path,
+    fingerprint: str,
+    ids: Sequence[str],
+    X: FloatArray,
+    failures: Sequence[ImageFailure],
+    *,
+    extras: ShardExtras = NO_EXTRAS,
 ) -> None:
     """Write a shard whole or not at all; `X` is finite, C-ordered float32 of shape (n, d)."""
     listed = json.dumps(list(ids))
@@ -63,60 +84,34 @@ def write_shard(
         "failures": json.dumps([{**asdict(failure), "path": str(failure.path)} for failure in failures]),
         "crc32": str(_checksum(listed, X)),
     }
-    with written_whole(path) as temporary:
+    if extras.prints:
+        metadata["prints"] = json.dumps(extras.prints)
+    if extras.notes:
+        metadata["notes"] = json.dumps([asdict(note) for note in extras.notes])
+    with atomic_write(path) as temporary:
         save_file({"X": X}, temporary, metadata=metadata)
 
 
 def read_shard(path: Path) -> Shard:
-    """Read what a shard holds besides its rows; `DamagedFileError` if it is no whole shard."""
-    header = read_header(path)
+    """Read what a shard holds besides its rows; `DamagedFileError` if it is not a whole shard."""
+    metadata, tensors = read_safetensors_header(path)
     try:
-        metadata = header["__metadata__"]
-        n_rows, n_features = header["X"]["shape"]
+        n_rows, n_features = tensors["X"].shape
         ids = tuple(json.loads(metadata["ids"]))
         failures = tuple(
             ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in json.loads(metadata["failures"])
         )
-        shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, int(metadata["crc32"]))
+        prints = tuple(json.loads(metadata.get("prints", "[]")))
+        notes = tuple(ImageNote(**note) for note in json.loads(metadata.get("notes", "[]")))
+        crc32 = int(metadata["crc32"])
+        shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, crc32, prints, notes)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"its header lacks or garbles an entry ({error!r})") from error
     if len(ids) != n_rows:
         raise DamagedFileError(f"it has {n_rows} rows for {len(ids)} ids")
+    if prints and len(prints) != n_rows:
+        raise DamagedFileError(f"it has {n_rows} rows for {len(prints)} prints")
     return shard
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the header of a safetensors file; `DamagedFileError` if header or data are cut short."""
-    n_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else n_bytes
-        if 8 + length > n_bytes:
-            raise DamagedFileError("it ends within its header")
-        try:
-            header = json.loads(file.read(length))
-            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-            end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise DamagedFileError("its header cannot be read") from error
-    if end != n_bytes:
-        raise DamagedFileError(f"it has {n_bytes} bytes where its header promises {end}")
-    for tensor in tensors:
-        tensor["offset"] = 8 + length + tensor["data_offsets"][0]
-    return dict(header)
-
-
-def map_tensor(path: Path, name: str) -> FloatArray:
-    """Map a float32 tensor of a safetensors file read-only into memory; `DamagedFileError` if it is not there."""
-    tensor = read_header(path).get(name, {})
-    shape = tuple(tensor.get("shape", ()))
-    if tensor.get("dtype") != "F32" or 4 * math.prod(shape) != tensor["data_offsets"][1] - tensor["data_offsets"][0]:
-        raise DamagedFileError(f"it has no float32 tensor {name!r}")
-    if 0 in shape:  # the operating system maps no empty range
-        X = np.empty(shape, dtype=np.float32)
-        X.flags.writeable = False
-        return X
-    return np.asarray(np.memmap(path, dtype="<f4", mode="r", offset=tensor["offset"], shape=shape))
 
 
 def _checksum(listed_ids: str, X: FloatArray) -> int:

@@ -1,8 +1,8 @@
 r"""The tables that other programs read: ``assignments.csv``, ``clusters.json``, ``k.json`` and ``skipped.csv``.
 
 All are UTF-8 with ``\n`` at line ends, and are replaced whole. Paths are POSIX, relative to the image root (absolute
-if outside); a byte of a file name that is no UTF-8, 0xff say, is written ``\udcff``, and a name with a newline stands
-within quotes. No field is empty where a number belongs, so nothing reads as NaN.
+if outside); a byte of a file name that is not UTF-8, e.g. 0xff, is written ``\udcff``, and a name with a newline is
+quoted. No field is empty where a number belongs, so nothing is read as NaN.
 
 ``runs/<name>/assignments.csv``
     ``path,cluster,cluster_name,confidence,second_cluster``: one row for each present path of an image of the
@@ -24,96 +24,78 @@ within quotes. No field is empty where a number belongs, so nothing reads as NaN
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import covey
-from covey.store._atomic import disk_errors, written_whole
+from covey._files import atomic_write, write_text
 from covey.store._database import readable
+from covey.store._disk import disk_errors
 from covey.store._inventory import natural_key
-from covey.store._project import Project
-from covey.store._records import TablePaths
-from covey.types import NOISE, ClusterSummary
+from covey.store._records import PartitionInfo
+from covey.types import NOISE, ClusterSummary, ImageFailure, Partition
 
 _EVIDENCE = "k.json"
 _EVIDENCE_FORMAT = "covey-k"
 _EVIDENCE_VERSION = 1
 
 
-def write_tables(project: Project, partition_id: int) -> TablePaths:
-    """Write the tables of a partition, each whole or not at all.
-
-    Parameters
-    ----------
-    project : Project
-        Open and locked.
-    partition_id : int
-        Which partition.
-
-    Returns
-    -------
-    paths : TablePaths
-        The files; earlier ones of the same run are replaced.
-
-    Raises
-    ------
-    ProjectError
-        If the partition is unknown or the disk refuses.
-    """
-    folder = project.run_folder(partition_id)
-    assignments, clusters = folder / "assignments.csv", folder / "clusters.json"
-    paths = project.paths()
+def write_assignments(
+    path: Path, partition: Partition, clusters: Sequence[ClusterSummary], paths: Mapping[str, Sequence[str]]
+) -> None:
+    """Write ``assignments.csv``, whole or not at all; `paths` are those of each image, as `Project.paths` has them."""
     header = ("path", "cluster", "cluster_name", "confidence", "second_cluster")
-    _write_csv(assignments, header, _assignment_rows(project, partition_id, paths))
-    with disk_errors(f"The table {str(clusters)!r}"), written_whole(clusters) as temporary:
-        content = _describe(project, partition_id, paths)
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    return TablePaths(assignments, clusters, write_skipped(project))
+    _write_csv(path, header, _assignment_rows(partition, clusters, paths))
+
+
+def write_clusters(
+    path: Path,
+    info: PartitionInfo,
+    clusters: Iterable[ClusterSummary],
+    image_root: Path | None,
+    first_path: Callable[[str], str],
+) -> None:
+    """Write ``clusters.json``, whole or not at all; `first_path` gives the path by which an image is listed."""
+    content = {
+        "format": "covey-clusters",
+        "version": 1,
+        "covey_version": info.covey_version,
+        "created_at": info.created_at,
+        "run": info.name,
+        "method": info.method,
+        "params": info.params,
+        "info": info.info,
+        "naming": info.naming,
+        "fingerprint": info.fingerprint,
+        "n_images": info.n_images,
+        "n_clusters": info.n_clusters,
+        "image_root": readable(str(image_root)),
+        "clusters": [_describe(cluster, first_path) for cluster in clusters],
+    }
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def write_skipped(path: Path, failures: Iterable[ImageFailure], relative_path: Callable[[Path], str]) -> None:
+    """Write ``skipped.csv``, whole or not at all; with its header alone if nothing was left out."""
+    rows = (
+        (index, readable(relative_path(bad.path)), bad.code, bad.n_bytes, readable(bad.message))
+        for index, bad in enumerate(failures)
+    )
+    _write_csv(path, ("index", "filename", "error_code", "filesize", "message"), rows)
 
 
 def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
-    """Write the evidence into a folder, whole or not at all.
-
-    Parameters
-    ----------
-    folder : Path
-        The project's, or that of a run; an earlier file is replaced.
-    evidence : mapping
-        JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
-
-    Returns
-    -------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    ProjectError
-        If the disk refuses.
-    """
+    """Write ``k.json`` into a folder, whole or not at all, and return its path."""
     path = folder / _EVIDENCE
     content = {"format": _EVIDENCE_FORMAT, "version": _EVIDENCE_VERSION, "covey_version": covey.__version__, **evidence}
-    with disk_errors(f"The table {str(path)!r}"), written_whole(path) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
     return path
 
 
 def read_evidence(folder: Path) -> dict[str, Any] | None:
-    """Read the evidence of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The project's, or that of a run.
-
-    Returns
-    -------
-    evidence : dict or None
-        What was written; None if there is none, or a file that this covey did not write or cannot read.
-    """
+    """Read the ``k.json`` of a folder; None if it has none, or one that this covey cannot read."""
     try:
         content = json.loads((folder / _EVIDENCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -127,37 +109,10 @@ def read_evidence(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def write_skipped(project: Project) -> Path:
-    """Write ``skipped.csv``, whole or not at all; with its header alone if nothing was left out.
-
-    Parameters
-    ----------
-    project : Project
-        Open and locked.
-
-    Returns
-    -------
-    path : Path
-        The file; an earlier one is replaced.
-
-    Raises
-    ------
-    ProjectError
-        If the disk refuses.
-    """
-    path = project.root / "skipped.csv"
-    rows = (
-        (index, readable(project.relative_path(bad.path)), bad.code, bad.n_bytes, readable(bad.message))
-        for index, bad in enumerate(project.failures())
-    )
-    _write_csv(path, ("index", "filename", "error_code", "filesize", "message"), rows)
-    return path
-
-
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with (
         disk_errors(f"The table {str(path)!r}"),
-        written_whole(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
@@ -165,10 +120,16 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
         writer.writerows(rows)
 
 
-def _assignment_rows(project: Project, partition_id: int, paths: Mapping[str, Sequence[str]]) -> list[tuple[Any, ...]]:
+def _write_text(path: Path, text: str) -> None:
+    with disk_errors(f"The table {str(path)!r}"):
+        write_text(path, text + "\n")
+
+
+def _assignment_rows(
+    partition: Partition, clusters: Iterable[ClusterSummary], paths: Mapping[str, Sequence[str]]
+) -> list[tuple[Any, ...]]:
     """Return the rows of ``assignments.csv`` in natural order of the paths."""
-    names = {cluster.label: _name(cluster) for cluster in project.clusters(partition_id)}
-    partition = project.partition(partition_id)
+    names = {cluster.label: _name(cluster) for cluster in clusters}
     columns = zip(
         partition.ids,
         partition.labels.tolist(),
@@ -184,43 +145,18 @@ def _assignment_rows(project: Project, partition_id: int, paths: Mapping[str, Se
     return sorted(rows, key=lambda row: natural_key(row[0].encode()))
 
 
-def _describe(project: Project, partition_id: int, paths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return the content of ``clusters.json``."""
-    info = project.partition_info(partition_id)
-
-    def show(ids: Iterable[str]) -> list[str]:
-        return [
-            readable(paths[image_id][0] if image_id in paths else project.paths_of(image_id)[0]) for image_id in ids
-        ]
-
+def _describe(cluster: ClusterSummary, first_path: Callable[[str], str]) -> dict[str, Any]:
+    """Return a cluster as ``clusters.json`` has it."""
     return {
-        "format": "covey-clusters",
-        "version": 1,
-        "covey_version": info.covey_version,
-        "created_at": info.created_at,
-        "run": info.name,
-        "method": info.method,
-        "params": info.params,
-        "info": info.info,
-        "naming": info.naming,
-        "fingerprint": info.fingerprint,
-        "n_images": info.n_images,
-        "n_clusters": info.n_clusters,
-        "image_root": readable(str(project.image_root)),
-        "clusters": [
-            {
-                "id": cluster.label,
-                "name": _name(cluster),
-                "candidates": _candidates(cluster),
-                "size": cluster.size,
-                "mean_confidence": round(cluster.mean_confidence, 6),
-                "cohesion": round(cluster.cohesion, 6),
-                "nearest_cluster": cluster.nearest_label,
-                "representatives": show(cluster.representatives),
-                "borderline": show(cluster.borderline),
-            }
-            for cluster in project.clusters(partition_id)
-        ],
+        "id": cluster.label,
+        "name": _name(cluster),
+        "candidates": _candidates(cluster),
+        "size": cluster.size,
+        "mean_confidence": round(cluster.mean_confidence, 6),
+        "cohesion": round(cluster.cohesion, 6),
+        "nearest_cluster": cluster.nearest_label,
+        "representatives": [readable(first_path(image_id)) for image_id in cluster.representatives],
+        "borderline": [readable(first_path(image_id)) for image_id in cluster.borderline],
     }
 
 

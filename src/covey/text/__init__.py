@@ -1,14 +1,14 @@
-"""Words: the vocabulary that clusters are named from, and the models that place texts among pictures.
+"""Words: the vocabulary that clusters are named from, and the models that place texts among images.
 
-Start reading at `TextSpace`, in which pictures and texts can be compared. A backbone with a text tower is one
+Start reading at `TextSpace`, in which images and texts can be compared. A backbone with a text tower is one
 (`tower_space`); for one without, `bridge_space` joins the classifier that comes with its weights with a sentence
-embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe pictures. Nothing heavy is
+embedder. `_vocabulary` reads lists of words, `_captions` adapts models that describe images. Nothing heavy is
 imported before it is used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from covey.registry import lazy_exports
 from covey.text._vocabulary import Vocabulary, default_vocabulary, read_vocabulary, vocabulary_from
 
 if TYPE_CHECKING:
@@ -33,17 +33,12 @@ __all__ = [
     "vocabulary_from",
 ]
 
-_HOMES = {
-    "_bridge": ("ClassifierBridge", "bridge_space", "can_bridge"),
-    "_captions": ("CallableCaptioner", "CommandCaptioner"),
-    "_minilm": ("MiniLM", "load_text_embedder"),
-    "_space": ("TextSpace", "tower_space"),
-}
-
-
-def __getattr__(name: str) -> Any:
-
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"covey.text.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "_bridge": ("ClassifierBridge", "bridge_space", "can_bridge"),
+        "_captions": ("CallableCaptioner", "CommandCaptioner"),
+        "_minilm": ("MiniLM", "load_text_embedder"),
+        "_space": ("TextSpace", "tower_space"),
+    },
+)

@@ -1,4 +1,4 @@
-"""A bridge between pictures and texts for backbones that have no text tower: two models that never met, joined.
+"""A bridge between images and texts for backbones that have no text tower: two models that never met, joined.
 
 The one is the classifier that comes with a backbone's weights: a direction in feature space for each of a thousand
 classes. The other is a sentence embedder, which knows how alike a text and the words of each class are. A text becomes
@@ -31,9 +31,8 @@ VOTE_TEMPERATURE: Final = 25.0
 """What a cosine is multiplied with in the softmax over words, chosen by the same rule."""
 
 _CENTER_STRENGTH = 100
-"""How many pictures of the collection weigh as much as the classifier's own idea of a picture of nothing."""
+"""How many images of the collection weigh as much as the classifier's own idea of an image of nothing."""
 _CHUNK_TEXTS = 4096
-_LAYER = "_fc"
 
 
 class ClassifierBridge:
@@ -69,19 +68,19 @@ class ClassifierBridge:
     Notes
     -----
     A text with embedding t gets the direction ``Σ_c softmax_c(t · t_c / τ) · (w_c - w̄)``, scaled to unit length; a
-    picture with features x the direction ``x - μ``. Their cosine is, up to the lengths, the mean of the centred logits
+    image with features x the direction ``x - μ``. Their cosine is, up to the lengths, the mean of the centered logits
     of x over the classes that the text is like. "ConSE" (Norouzi et al. 2014, arXiv:1312.5650) goes the other way, from
-    the picture's probabilities to the space of texts.
+    the image's probabilities to the space of texts.
 
-    τ, the absence of a prompt and the votes' temperature were chosen without a picture and without a label of any set
-    that covey is scored on: leave out a class, let its classifier direction stand for a picture of it, and ask which of
+    τ, the absence of a prompt and the votes' temperature were chosen without an image and without a label of any set
+    that covey is scored on: leave out a class, let its classifier direction stand for an image of it, and ask which of
     the thousand class words fits best, where no word may use the class left out. Of τ = .04, .05, .06, .07, .08, .1,
     with and without "a photo of a", τ = .06 without a prompt has the largest mean reciprocal rank (.551; ConSE .18 at
     best), and of the factors 10, 15, 20, 25, 30, 40, 60, 100 the likelihood of the right word is largest at 25.
     `benchmarks/names.py` prints both.
 
-    It is weaker than a model trained on pictures with their texts: it knows no more of a picture than which of the
-    thousand classes it is like, nothing of colours, counts, relations or style.
+    It is weaker than a model trained on images with their texts: it knows no more of an image than which of the
+    thousand classes it is like, nothing of colors, counts, relations or style.
     """
 
     def __init__(
@@ -130,7 +129,7 @@ class ClassifierBridge:
         Parameters
         ----------
         X : ndarray of shape (n, n_features), dtype float32
-            Features of all its pictures.
+            Features of all its images.
 
         Returns
         -------
@@ -139,7 +138,7 @@ class ClassifierBridge:
 
         Notes
         -----
-        What all pictures of a collection share, low resolution for one, is no news about any of them. `origin` alone
+        What all images of a collection share, e.g. low resolution, says nothing about a single one. `origin` alone
         does nearly as well: zero-shot accuracy on CIFAR-10 is .678 with it and .702 with the mean, recall on Flickr8k
         the same.
         """
@@ -154,9 +153,9 @@ def can_bridge(spec: BackboneSpec) -> bool:
     Parameters
     ----------
     spec : BackboneSpec
-        Its row in the catalogue.
+        Its row in the catalog.
     """
-    return spec.loader == "efficientnet_lite" and find_text_embedder() is not None
+    return bool(spec.classifier) and find_text_embedder() is not None
 
 
 def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> TextSpace:
@@ -167,7 +166,7 @@ def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> 
     spec : BackboneSpec
         The backbone, whose weights must bring a classifier.
     X : ndarray of shape (n, n_features), dtype float32
-        Its features of all pictures of the collection.
+        Its features of all images of the collection.
     device : str, default="auto"
         Where the text embedder computes.
 
@@ -185,10 +184,10 @@ def bridge_space(spec: BackboneSpec, X: FloatArray, *, device: str = "auto") -> 
     ModelError
         If weights are missing or damaged.
     """
-    if spec.loader != "efficientnet_lite":
+    if not spec.classifier:
         raise InvalidValueError(
             f"{spec.name} has no text tower, and its weights bring no classifier from which a bridge to texts could be "
-            "built; embed the pictures with a backbone that has one (covey list backbones)."
+            "built; embed the images with a backbone that has one (covey list backbones)."
         )
     embedder = load_text_embedder(device=device)
     weight, bias = read_classifier(spec)
@@ -239,7 +238,7 @@ def read_classifier(spec: BackboneSpec) -> tuple[FloatArray, FloatArray]:
         )
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        weight, bias = (state[f"{_LAYER}.{part}"].float().numpy() for part in ("weight", "bias"))
+        weight, bias = (state[f"{spec.classifier}.{part}"].float().numpy() for part in ("weight", "bias"))
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
-        raise ModelError(f"The weights of {spec.name} hold no classifier {_LAYER!r}: {error}.") from error
+        raise ModelError(f"The weights of {spec.name} hold no classifier {spec.classifier!r}: {error}.") from error
     return np.asarray(weight, dtype=np.float32), np.asarray(bias, dtype=np.float32)

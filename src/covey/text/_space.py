@@ -1,4 +1,4 @@
-"""Where pictures and texts can be compared, whatever model makes that possible."""
+"""Where images and texts can be compared, whatever model makes that possible."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _CHUNK_TEXTS = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextSpace:
-    """A space that holds pictures and texts.
+    """A space that holds images and texts.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class TextSpace:
     template : str
         The prompt a word is put into unless another is asked for; ``{}`` stands for the word.
     source : str
-        What speaks, for a person and for the record.
+        What compares images with texts, for messages and records.
     is_bridge : bool
-        Whether two models that never met were joined: weaker than a model trained on pictures with their texts.
+        Whether two models that never met were joined: weaker than a model trained on images with their texts.
     """
 
     place_images: Callable[[FloatArray], FloatArray]

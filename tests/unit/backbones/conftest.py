@@ -1,9 +1,14 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from covey.types import ByteArray
+from covey.backbones._transformers import _modules
+from covey.backbones._transformers._architectures import find_architecture
+from covey.backbones._transformers._modules import PooledModel
+from covey.types import BackboneSpec, ByteArray
 
 WNIDS = ("n01440764", "n02102040", "n02979186", "n03000684", "n03028079")
 WNIDS += ("n03394916", "n03417042", "n03425413", "n03445777", "n03888257")
@@ -28,6 +33,22 @@ def _draw(size: int, seed: int) -> ByteArray:
             centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.05, 0.3)
             ground[np.hypot(y - centre[0], x - centre[1]) < radius] = rng.uniform(0, 255, 3)
     return np.clip(ground, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def build_module() -> Callable[..., PooledModel]:
+    """Return a function that builds the network of a row at random weights, or on the device "meta" at none."""
+
+    def build(spec: BackboneSpec, *, device: str = "cpu") -> PooledModel:
+        import transformers
+
+        architecture = find_architecture(spec.architecture, spec.name)
+        with _modules.quiet(), torch.device(device):
+            config = _modules.image_config(_modules.make_config(spec))
+            model = getattr(transformers, architecture.image)(config, **architecture.keywords)
+        return _modules._pool(model, spec)
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,15 @@
 """The catalogue's rows: each builds with its real sizes, so that the first person with weights finds no typo."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from covey.backbones import BACKBONES, LOADERS
-from covey.backbones._transformers import build_module
 from covey.images import preprocess
 from covey.types import BackboneSpec
 
@@ -69,7 +70,7 @@ def test_the_models_of_the_papers_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in ROWS if n not in QUICK)])
-def test_a_row_builds_with_its_real_sizes(name: str) -> None:
+def test_a_row_builds_with_its_real_sizes(name: str, build_module: Callable[..., nn.Module]) -> None:
     """Shapes alone: on the device "meta" a giant takes no memory."""
     spec = BACKBONES[name]
     module = build_module(spec, device="meta")
@@ -90,7 +91,7 @@ def test_a_row_builds_with_its_real_sizes(name: str) -> None:
     "name",
     ["dino_vits16.in1k", "dinov2_vits14.lvd142m", "dinov3_vits16.lvd1689m", "clip_vitb32.openai", *SCP_AND_CPP[1:2]],
 )
-def test_a_row_runs_with_its_real_sizes(name: str) -> None:
+def test_a_row_runs_with_its_real_sizes(name: str, build_module: Callable[..., nn.Module]) -> None:
     spec = BACKBONES[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)

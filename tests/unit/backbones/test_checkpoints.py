@@ -186,7 +186,7 @@ def test_a_resnet_of_torchvisions_layout_is_translated(
 
 def test_the_hubs_older_names_are_understood(draw: torch.Generator, tmp_path: Path, pixels: ByteArray) -> None:
     """The files on the hub were saved years ago, by releases that gave the tensors other names."""
-    from covey.backbones._transformers._checkpoints import _rename_vit
+    from covey.backbones._transformers._published_checkpoints import _rename_vit
 
     state = timm_vit(draw)
     older = _rename_vit(state)

@@ -15,6 +15,7 @@ from covey.backbones import BACKBONES, load_backbone
 from covey.backbones._efficientnet import EfficientNetLite, architecture, expected_shapes, fold
 from covey.backbones._weights import find_weights, read_weights
 from covey.images import preprocess, read_image
+from covey.text._bridge import read_classifier
 from covey.types import ByteArray, FloatArray
 
 NAMES = ("efficientnet_lite0.in1k", "efficientnet_lite2.in1k")
@@ -105,9 +106,15 @@ def test_bfloat16_agrees_with_float32_on_photographs(name: str, photographs: lis
     assert cosines(short.encode_images(pixels), full.encode_images(pixels)).min() > 0.999
 
 
-def test_classify_is_the_last_layer_on_the_features(drawn_pixels: dict[int, ByteArray]) -> None:
+def classify(backbone: EfficientNetLite, pixels: ByteArray) -> FloatArray:
+    """Score the thousand classes of ImageNet by the classifier that comes with the weights, (b, 1000)."""
+    weight, bias = read_classifier(backbone.spec)
+    return np.asarray(backbone.encode_images(pixels) @ weight.T + bias)
+
+
+def test_the_classifier_is_the_last_layer_on_the_features(drawn_pixels: dict[int, ByteArray]) -> None:
     backbone = load(NAMES[0])
-    logits = backbone.classify(drawn_pixels[224][:3])
+    logits = classify(backbone, drawn_pixels[224][:3])
     assert logits.shape == (3, 1000)
     assert logits.dtype == np.float32
     spec = backbone.spec
@@ -141,8 +148,8 @@ def _accuracies(backbone: EfficientNetLite, photographs: list[tuple[Path, str]])
     labels = np.array([wnids.index(wnid) for _, wnid in photographs])
     logits = np.concatenate(
         [
-            backbone.classify(
-                np.stack([preprocess(read_image(path), backbone.spec) for path, _ in photographs[i : i + 64]])
+            classify(
+                backbone, np.stack([preprocess(read_image(path), backbone.spec) for path, _ in photographs[i : i + 64]])
             )
             for i in range(0, len(photographs), 64)
         ]
@@ -156,7 +163,7 @@ def _accuracies(backbone: EfficientNetLite, photographs: list[tuple[Path, str]])
 @needs_openvino
 @needs_bfloat16
 def test_the_first_convolutions_stay_in_float32() -> None:
-    from covey.backbones._efficientnet._openvino import OpenVINONetwork
+    from covey.backbones._efficientnet._lite_openvino import OpenVINONetwork
     from covey.backbones._efficientnet._rounding import N_EXACT
 
     spec = BACKBONES[NAMES[0]]
@@ -193,12 +200,14 @@ assert not asked, asked
 def test_openvino_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from covey.errors import InvalidValueError
 
-    monkeypatch.setattr("covey.backbones._runtimes._choice.resolve_device", lambda device: torch.device("cuda"))
-    monkeypatch.setattr("covey.backbones._runtimes._choice.matmul_dtype", lambda device, precision: torch.float32)
+    monkeypatch.setattr("covey.backbones._runtimes._runtime_choice.resolve_device", lambda device: torch.device("cuda"))
+    monkeypatch.setattr(
+        "covey.backbones._runtimes._runtime_choice.matmul_dtype", lambda device, precision: torch.float32
+    )
     with pytest.raises(InvalidValueError, match="on the CPU only"):
         load_backbone(NAMES[0], device="cuda", runtime="openvino")
 
 
 def test_torch_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.backbones._runtimes._choice.find_spec", lambda name: None)
+    monkeypatch.setattr("covey.backbones._runtimes._runtime_choice.find_spec", lambda name: None)
     assert load(NAMES[0]).runtime == "torch"

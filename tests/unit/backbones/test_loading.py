@@ -87,7 +87,7 @@ def test_an_unknown_precision_is_refused() -> None:
 
 
 def test_a_runtime_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.backbones._runtimes._choice.find_spec", lambda name: None)
+    monkeypatch.setattr("covey.backbones._runtimes._runtime_choice.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="pip install openvino"):
         load_backbone(LITE0, device="cpu", runtime="openvino")
 

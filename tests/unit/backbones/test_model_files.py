@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from covey.backbones import BACKBONES, download_model, load_backbone, model_status, models_folder, require_models
 from covey.backbones._model_files import hash_model, weight_files
@@ -193,10 +194,9 @@ def test_what_is_not_the_model_is_not_taken_in(tiny_model: Tiny, tmp_path: Path)
     assert not models_folder().exists()
 
 
-def test_a_real_row_is_taken_in_from_a_file(tmp_path: Path) -> None:
+def test_a_real_row_is_taken_in_from_a_file(tmp_path: Path, build_module: Callable[..., nn.Module]) -> None:
     """At random weights, in the layout of the authors' file: MoCo v3's ViT-S."""
     from covey.backbones import take_in_model
-    from covey.backbones._transformers import build_module
 
     spec = BACKBONES["moco3_vits16.in1k"]
     with torch.random.fork_rng():

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from covey._torch import has_fast_bfloat16
-from covey.backbones import BACKBONES, load_backbone, load_text_encoder, load_torch_backbone
+from covey.backbones import BACKBONES, load_backbone, load_torch_backbone
 from covey.backbones._transformers import ARCHITECTURES
-from covey.errors import InvalidValueError, ModelError
+from covey.errors import ModelError
 from covey.types import Backbone, ByteArray, FloatArray, TextEncoder
 
 TINY_SIZE = 32
@@ -190,7 +190,8 @@ def test_texts_become_rows_of_the_same_space(kind: str, tiny_model: Tiny) -> Non
     from covey.backbones._transformers._modules import quiet
 
     folder = tiny_model(kind)
-    backbone = load_text_encoder(str(folder), device="cpu")
+    backbone = load_backbone(str(folder), device="cpu")
+    assert isinstance(backbone, TextEncoder)
     texts = ["a photo of a dog", "the SEA", "cat " * 40, "", "ωμέγα"]
     rows = backbone.encode_texts(texts)
     assert rows.shape == (5, backbone.spec.n_features)
@@ -231,12 +232,6 @@ def test_the_tokenizer_of_another_model_is_refused(tiny_model: Tiny, tmp_path: P
     (folder / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ModelError, match="it has 12 pieces, the text tower knows 11"):
         load(folder).encode_texts(["a whale"])
-
-
-@pytest.mark.parametrize("name", ["efficientnet_lite0.in1k", "dino_vits16.in1k"])
-def test_a_backbone_without_texts_names_those_that_have_them(name: str) -> None:
-    with pytest.raises(InvalidValueError, match=rf"{name} knows pictures alone.*clip_vitb32\.openai"):
-        load_text_encoder(name)
 
 
 def test_a_folder_says_how_pictures_are_prepared(tiny_model: Tiny) -> None:

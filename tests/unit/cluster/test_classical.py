@@ -9,9 +9,8 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from covey.cluster import HDBSCAN, Agglomerative, GaussianMixture, SinkhornSpectral, UMAPKMeans
-from covey.cluster._classical import _agglomerative, _umap_kmeans
-from covey.cluster._classical._agglomerative import pair_distances, tie_parts
+from covey.cluster import HDBSCAN, Agglomerative, GaussianMixture, SinkhornSpectral, UMAPKMeans, _classical
+from covey.cluster._classical import connect_parts, pair_distances
 from covey.errors import MissingExtraError
 from covey.neighbors import nearest_neighbors
 from covey.objectives import doubly_stochastic, similarity_scores
@@ -27,7 +26,7 @@ def blobs():
 @pytest.mark.parametrize("method", ["ward", "average", "complete"])
 def test_all_pairs_merge_as_scipy_merges_unit_rows(blobs, method, monkeypatch) -> None:
     X, _ = blobs
-    monkeypatch.setattr(_agglomerative, "_BLOCK_ENTRIES", 2000)  # blocks of ten rows
+    monkeypatch.setattr(_classical, "_BLOCK_ENTRIES", 2000)  # blocks of ten rows
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     np.testing.assert_allclose(pair_distances(unit, device="cpu"), pdist(unit), atol=1e-6)
     expected = fcluster(linkage(unit.astype(np.float64), method), 7, "maxclust")
@@ -55,7 +54,7 @@ def test_a_graph_may_be_given_to_merge_along(blobs) -> None:
 def test_parts_are_tied_by_their_shortest_edges() -> None:
     angles = np.deg2rad([0, 1, 2, 30, 31, 80, 81])
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    starts, ends, n_parts = tie_parts(rows, np.array([0, 1, 3, 5]), np.array([1, 2, 4, 6]), device="cpu")
+    starts, ends, n_parts = connect_parts(rows, np.array([0, 1, 3, 5]), np.array([1, 2, 4, 6]), device="cpu")
     assert n_parts == 3
     added = {frozenset(edge) for edge in zip(starts[4:].tolist(), ends[4:].tolist(), strict=True)}
     assert added == {frozenset({2, 3}), frozenset({4, 5})}
@@ -145,7 +144,7 @@ def test_umap_that_is_missing_is_named(blobs, monkeypatch) -> None:
     def missing(module: str, *, extra: str, for_: str) -> None:
         raise MissingExtraError(f"{for_} needs {module}: pip install 'covey[{extra}]'")
 
-    monkeypatch.setattr(_umap_kmeans, "require", missing)
+    monkeypatch.setattr(_classical, "require", missing)
     with pytest.raises(MissingExtraError, match=r"umap-kmeans.*covey\[umap\]"):
         UMAPKMeans(5).fit(blobs[0])
 

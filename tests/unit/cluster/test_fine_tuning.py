@@ -10,8 +10,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from torch import nn
 
 from covey.cluster import TEMI, fine_tune
-from covey.cluster._temi._fine_tuning import JointDistillation
-from covey.cluster._temi._pictures import Pictures
+from covey.cluster._temi_fine_tuning import JointDistillation, PixelBatches
 from covey.metrics import clustering_accuracy
 from covey.neighbors import nearest_neighbors
 
@@ -213,7 +212,7 @@ def make_joint(temi, network):
 
 
 def batch_of(pixels, start=0):
-    return Pictures.check(pixels, (0, 0, 0), (255, 255, 255), torch.device("cpu")).take(slice(start, start + 100))
+    return PixelBatches.check(pixels, (0, 0, 0), (255, 255, 255), torch.device("cpu")).take(slice(start, start + 100))
 
 
 def test_a_collapse_is_told(temi, network, pictures):
@@ -243,7 +242,7 @@ def test_unfitted_heads_are_refused(network, pictures):
         ({"mean": (0.0,)}, (ValueError, "mean has 1 numbers")),
         ({"std": (1.0, 0.0, 1.0)}, (ValueError, "std")),
         ({"mean": (900.0, 0.0, -900.0)}, (ValueError, "gives only")),
-        ({"pixels": lambda p: p[:-1]}, (ValueError, "599 pictures, temi was fitted on 600")),
+        ({"pixels": lambda p: p[:-1]}, (ValueError, "599 images, temi was fitted on 600")),
         ({"pixels": lambda p: p / 255}, (TypeError, "float64")),
         ({"pixels": lambda p: p[..., 0]}, (ValueError, r"\(600, 12, 12\)")),
         ({"pixels": lambda p: p.transpose(0, 3, 1, 2)}, (ValueError, r"\(600, 3, 12, 12\)")),

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.decomposition
 import torch
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from covey.cluster import KMeans
-from covey.cluster._kmeans import _fill_empty, _lloyd, cluster_sums
-from covey.cluster._kmeans_assign import Assignment, Points
-from covey.cluster._kmeans_plusplus import plus_plus
+from covey.cluster._kmeans import kmeans, plus_plus, restart_seeds
+from covey.cluster._lloyd import Assignment, Points, _fill_empty, cluster_sums, lloyd
 from covey.metrics import adjusted_rand_score
 
 
@@ -122,6 +122,8 @@ def test_spherical_takes_zero_rows_and_opposite_ones() -> None:
         ({"n_init": 0}, ValueError, "n_init is 0; it must be at least 1"),
         ({"n_init": "auto"}, TypeError, "n_init is 'auto'"),
         ({"max_iter": 0}, ValueError, "max_iter is 0"),
+        ({"n_components": 0}, ValueError, "n_components is 0; it must be at least 1, or None"),
+        ({"standardize": "yes"}, TypeError, "standardize is 'yes'; it must be True or False"),
         ({"tol": -1.0}, ValueError, "tol is -1.0; it must lie in [0, inf]"),
         ({"precision": "half"}, ValueError, "precision is 'half'"),
         ({"device": "tpu"}, ValueError, "Unknown device 'tpu'"),
@@ -155,7 +157,7 @@ def test_an_empty_cluster_takes_the_farthest_row() -> None:
 def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
     rows = torch.tensor([[0.0], [1.0], [10.0], [11.0], [20.0], [21.0]])
     starts = torch.tensor([[0.0], [500.0], [600.0]])
-    fit = _lloyd(
+    fit = lloyd(
         Points.prepare(rows, torch.float32),
         starts,
         torch.zeros(6, dtype=torch.int64),
@@ -170,7 +172,7 @@ def test_lloyd_recovers_from_starts_that_nobody_is_near() -> None:
 def test_sums_in_blocks_are_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, labels = torch.randn(100, 3), torch.arange(100) % 7
     expected = torch.zeros(9, 3, dtype=torch.float64).index_add_(0, labels, rows.double())
-    monkeypatch.setattr("covey.cluster._kmeans._CHUNK_ROWS", 11)
+    monkeypatch.setattr("covey.cluster._lloyd._CHUNK_ROWS", 11)
     sums, counts = cluster_sums(rows, labels, 9)
     torch.testing.assert_close(sums, expected, rtol=1e-6, atol=1e-6)
     assert counts.tolist() == torch.bincount(labels, minlength=9).tolist()
@@ -201,7 +203,101 @@ def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
 def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     points = Points.prepare(torch.from_numpy(blobs - blobs.mean(axis=0)), torch.float32)
     together = plus_plus(points, 6, [1, 2, 3]).indices
-    monkeypatch.setattr("covey.cluster._kmeans_plusplus._TRIAL_ENTRIES", 1)  # one restart a batch
+    monkeypatch.setattr("covey.cluster._kmeans._TRIAL_ENTRIES", 1)  # one restart a batch
     assert torch.equal(plus_plus(points, 6, [1, 2, 3]).indices, together)
     assert torch.equal(plus_plus(points, 6, [1]).indices[0], together[0])
     assert not torch.equal(together[0], together[1])
+
+
+def test_starts_are_drawn_inside_and_cover_what_is_inside() -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = 100 * torch.randn(12, 5, generator=generator)
+    rows = groups.repeat(30, 1)
+    inside = torch.zeros(4, 360, dtype=torch.bool)
+    inside[0, :120], inside[1, 120:], inside[2:, torch.arange(360) % 12 < 6] = True, True, True
+    points = Points.prepare(rows - rows.mean(dim=0), torch.float32)
+    drawn = plus_plus(points, 6, [1, 2, 3, 4], inside).indices
+    assert inside.gather(1, drawn).all()
+    assert all(len(set((row % 12).tolist())) == 6 for row in drawn)
+    everything = plus_plus(points, 6, [1, 2], torch.ones(2, 360, dtype=torch.bool)).indices
+    assert torch.equal(everything, plus_plus(points, 6, [1, 2]).indices)
+
+
+def test_starts_inside_equal_rows_stay_inside() -> None:
+    rows = torch.zeros(50, 3)
+    inside = torch.zeros(1, 50, dtype=torch.bool)
+    inside[0, 20:30] = True
+    drawn = plus_plus(Points.prepare(rows, torch.float32), 8, [5], inside).indices
+    assert inside.gather(1, drawn).all()
+
+
+def test_the_estimator_is_the_best_of_the_functions_restarts(blobs: np.ndarray) -> None:
+    model = KMeans(7, n_init=4, random_state=5).fit(blobs)
+    solutions = kmeans(torch.from_numpy(blobs), 7, restart_seeds(5, 4))
+    assert [solution.inertia for solution in solutions] == model.diagnostics_["inertia_of_restarts"]
+    best = min(solutions, key=lambda solution: solution.inertia)
+    np.testing.assert_array_equal(best.labels.numpy(), model.labels_)
+    np.testing.assert_array_equal(best.centers.numpy(), model.cluster_centers_)
+    assert (best.n_iter, best.converged) == (model.n_iter_, model.diagnostics_["converged"])
+
+
+def test_progress_counts_restarts(blobs: np.ndarray) -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    KMeans(5, n_init=3, random_state=0).fit(blobs, progress=lambda *step: seen.append(step))
+    assert seen == [("restart", 1, 3), ("restart", 2, 3), ("restart", 3, 3)]
+
+
+def test_score_is_minus_the_inertia_of_any_rows(blobs: np.ndarray) -> None:
+    model = KMeans(5, random_state=0).fit(blobs[:200])
+    assert model.score(blobs[:200]) == -model.inertia_
+    squares = ((blobs[200:, None].astype(np.float64) - model.cluster_centers_) ** 2).sum(axis=2)
+    assert model.score(blobs[200:]) == pytest.approx(-squares.min(axis=1).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_standardize_makes_scales_and_shifts_of_features_irrelevant(
+    blobs: np.ndarray, rng: np.random.Generator, spherical: bool
+) -> None:
+    constant = np.hstack([blobs, np.full((300, 1), 7.0)]).astype(np.float32)
+    distorted = (constant * 2.0 ** rng.integers(-8, 9, 13) + rng.integers(-3, 4, 13)).astype(np.float32)
+    one, other = (
+        KMeans(5, standardize=True, spherical=spherical, random_state=0).fit(X) for X in (constant, distorted)
+    )
+    assert adjusted_rand_score(one.labels_, other.labels_) == 1
+    scores = (constant - constant.mean(axis=0)) / np.where(constant.std(axis=0) > 0, constant.std(axis=0), 1)
+    if not spherical:
+        expected = KMeans(5, random_state=0).fit(scores)
+        assert adjusted_rand_score(one.labels_, expected.labels_) == 1
+        distances = np.sort(one.transform(constant), axis=1)
+        np.testing.assert_allclose(distances, np.sort(expected.transform(scores), axis=1), rtol=1e-4)
+        assert one.inertia_ == pytest.approx(expected.inertia_, rel=1e-5)
+    assert adjusted_rand_score(KMeans(5, random_state=0).fit(distorted).labels_, one.labels_) < 1
+    assert np.isfinite(one.cluster_centers_).all()
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_components_are_those_of_pca(blobs: np.ndarray, standardize: bool) -> None:
+    model = KMeans(5, standardize=standardize, n_components=3, random_state=0).fit(blobs)
+    X = (blobs - blobs.mean(axis=0)) / (blobs.std(axis=0) if standardize else 1)
+    reduced = sklearn.decomposition.PCA(3).fit_transform(X.astype(np.float64))
+    expected = KMeans(5, random_state=0).fit(reduced)
+    assert model.cluster_centers_.shape == (5, 3)
+    assert model.inertia_ == pytest.approx(expected.inertia_, rel=1e-5)
+    assert adjusted_rand_score(model.labels_, expected.labels_) == 1
+    np.testing.assert_array_equal(model.predict(blobs), model.labels_)
+    one_by_one = np.concatenate([model.predict(blobs[i : i + 1]) for i in range(300)])
+    np.testing.assert_array_equal(one_by_one, model.labels_)
+    many = KMeans(5, n_components=500, random_state=0).fit(blobs)  # no more than there are
+    assert many.cluster_centers_.shape == (5, 12)
+
+
+def test_one_row_has_no_components() -> None:
+    model = KMeans(1, standardize=True, n_components=2, random_state=0).fit([[1.0, 2.0, 3.0]])
+    assert model.labels_.tolist() == model.predict([[4.0, 5.0, 6.0]]).tolist() == [0]
+
+
+def test_rows_beyond_float32_are_refused_in_fit_and_predict(blobs: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="squared distances fit into float32"):
+        KMeans(2).fit(blobs * np.float32(1e25))
+    with pytest.raises(ValueError, match="squared distances fit into float32"):
+        KMeans(2).fit(blobs).predict(blobs * np.float32(1e25))

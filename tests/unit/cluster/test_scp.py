@@ -10,8 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from covey.cluster import SCP
-from covey.cluster._scp._presets import PRESETS
-from covey.cluster._scp._training import LossWeights, PairSource, ViewAgreement
+from covey.cluster._scp import PRESETS, LossWeights, PairSource, ViewAgreement
 from covey.errors import UnknownNameError
 from covey.neighbors import nearest_neighbors
 from covey.nn import ClusterMLP

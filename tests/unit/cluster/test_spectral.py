@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from covey._arrays import l2_normalize
 from covey.cluster import SpectralClustering, _spectral
 from covey.cluster._spectral import neighbor_affinity, spectral_partition
-from covey.cluster._votes import unify_equal_rows, vote_of_nearest
+from covey.cluster._voting import unify_equal_rows, vote_of_nearest
 from covey.errors import ConvergenceError
 from covey.metrics import adjusted_rand_score
 from covey.neighbors import nearest_neighbors

@@ -57,6 +57,14 @@ def test_blocks_do_not_show(
     np.testing.assert_allclose(blocks.codes_.toarray(), whole.codes_.toarray(), atol=2e-3)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_ends_with_all_rows(planes: tuple[np.ndarray, np.ndarray], method: type) -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    method(4, random_state=0).fit(planes[0], progress=lambda *step: seen.append(step))
+    assert seen[-1] == ("codes", 160, 160)
+    assert [n_done for _, n_done, _ in seen] == sorted(n_done for _, n_done, _ in seen)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0])
 def test_gamma_of_one_leaves_nothing_and_says_so(planes: tuple[np.ndarray, np.ndarray], gamma: float) -> None:
     X, _ = planes

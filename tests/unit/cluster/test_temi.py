@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from covey.cluster import TEMI
-from covey.cluster._temi._presets import PRESETS
+from covey.cluster._temi import PRESETS, ClassPrior
 from covey.errors import ConvergenceError, UnknownNameError
 from covey.neighbors import nearest_neighbors
 
@@ -105,9 +105,9 @@ def test_a_graph_of_other_rows_is_refused(blobs):
 def test_chunks_of_heads_give_what_the_whole_gives(blobs, monkeypatch, objective):
     settings = {**SHORT, "n_steps": 20, "objective": objective, "precision": "float32", "random_state": 0}
     whole = TEMI(4, **settings).fit(blobs[0])
-    monkeypatch.setattr("covey.cluster._temi._training._CPU_CHUNK", 1)
+    monkeypatch.setattr("covey.cluster._temi._CPU_CHUNK", 1)
     chunked = TEMI(4, **settings).fit(blobs[0])
-    monkeypatch.setattr("covey.cluster._temi._training._MOST_ENTRIES", 1)  # teachers run twice
+    monkeypatch.setattr("covey.cluster._temi._MOST_ENTRIES", 1)  # teachers run twice
     twice = TEMI(4, **settings).fit(blobs[0])
     for other in (chunked, twice):
         np.testing.assert_allclose(other.loss_history_, whole.loss_history_, rtol=1e-3, atol=1e-5)
@@ -207,7 +207,7 @@ def test_progress_is_told(blobs):
         ({"n_heads": 0}, "n_heads is 0"),
         ({"n_components": 0}, "n_components is 0"),
         ({"warmup": 1.5}, "warmup is 1.5"),
-        ({"schedule": "linear"}, "'constant' or 'cosine'"),
+        ({"schedule": "linear"}, "schedule is 'linear'; it must be one of constant, cosine"),
         ({"precision": "float16"}, "precision is 'float16'"),
         ({"temperature": 0}, "temperature is 0"),
         ({"tol": -1}, "tol is -1"),
@@ -294,3 +294,15 @@ def test_beta_auto_takes_what_the_sweep_picks(blobs):
     again = TEMI(4, **{**SHORT, "n_steps": 40}, beta=temi.beta_, random_state=0).fit(blobs[0])
     np.testing.assert_array_equal(temi.labels_, again.labels_)
     assert again.beta_sweep_ is None
+
+
+def test_prior_starts_uniform_and_stays_a_distribution():
+    prior = ClassPrior(2, 4, momentum=0.9, device=torch.device("cpu"))
+    torch.testing.assert_close(prior.mean, torch.full((2, 4), 0.25))
+    prior.update(torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1))
+    torch.testing.assert_close(prior.mean.sum(-1), torch.ones(2))
+
+
+def test_the_log_prior_of_a_class_that_is_never_met_is_finite():
+    prior = ClassPrior(1, 2, momentum=0.0, device=torch.device("cpu"))
+    assert torch.isfinite(prior.update(torch.tensor([[[0.0, -500.0]]]))).all()

@@ -3,7 +3,7 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from covey.cluster._temi import TEMI
-from covey.cluster._temi._beta import _entropies, first_constantly_low, select_beta
+from covey.cluster._temi_beta import _entropies, first_constantly_low, select_beta
 
 
 @pytest.fixture(scope="module")

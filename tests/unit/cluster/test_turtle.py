@@ -7,15 +7,16 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 
 from covey.cluster import TURTLE
-from covey.cluster._turtle import generalization, select_turtle
-from covey.cluster._turtle._training import (
+from covey.cluster._turtle import (
     LinearSpaces,
     TaskEncoder,
     add_task_gradients,
-    classifier_loss,
     fit_classifiers,
+    generalization,
+    select_turtle,
 )
 from covey.metrics import adjusted_rand_score
+from covey.objectives import classifier_loss
 
 SHORT = {"n_steps": 30, "n_inner_steps": 4, "learning_rate": 5e-2, "inner_learning_rate": 5e-2, "device": "cpu"}
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_a_crop_of_a_large_photograph_is_decoded_finely_enough(tmp_path: Path, s
     Image.fromarray(pixels).resize((1600, 1200), Image.Resampling.BICUBIC).save(path, quality=95)
     backbone = load_backbone("random_patches")
     quarter = Augmentation(crop_probability=1.0, crop_area=(1 / 64, 1 / 64), blur_probability=0.0)
-    record = ImageRecord("a" * 64, path, 1600, 1200)
+    record = ImageRecord(hashlib.sha256(path.read_bytes()).hexdigest(), path, 1600, 1200)
     extract_views([record], backbone, store, n_views=1, augmentation=quarter)
     (row,) = load_views(store, backbone.fingerprint, [record.id], n_views=1, augmentation=quarter)[0]
     draw = View(0, 0, quarter).draw(record.id)
@@ -110,7 +111,7 @@ def test_neither_order_nor_engine_nor_company_changes_a_view(tmp_path: Path, rec
     extract(records, stores[0], n_views=2)
     extract(records[::-1], stores[1], n_views=2, shard_size=3, n_workers=1)
     for part in (records[5:11], records):
-        extract(part, stores[2], n_views=2, engine="pool", n_workers=2)
+        extract(part, stores[2], n_views=2, engine="processes", n_workers=2)
     expected = load(records, stores[0], 2)
     assert np.array_equal(load(records, stores[1], 2), expected)
     assert np.array_equal(load(records, stores[2], 2), expected)
@@ -129,6 +130,7 @@ def test_a_picture_that_fails_is_told_once(records: list[ImageRecord], store: Fe
     data = records[4].path.read_bytes()
     records[4].path.unlink()
     records[9].path.write_bytes(b"no picture")
+    records[9] = replace(records[9], id=hashlib.sha256(b"no picture").hexdigest())
     report = extract(records, store, n_views=3)
     assert report.n_computed == 54
     assert {(failure.path, failure.code) for failure in report.failures} == {
@@ -160,12 +162,13 @@ def test_the_name_of_a_set_tells_backbone_and_number() -> None:
 
 
 RUN = """
-import os, signal, sys
+import hashlib, os, signal, sys
 from pathlib import Path
 from covey.extract import extract_views
 from covey.store import FeatureStore
 from covey.types import ImageRecord
-records = [ImageRecord(path.stem.rjust(8, "0"), path, 1, 1) for path in sorted(Path(sys.argv[1]).iterdir())]
+paths = sorted(Path(sys.argv[1]).iterdir())
+records = [ImageRecord(hashlib.sha256(path.read_bytes()).hexdigest(), path, 1, 1) for path in paths]
 n_left = int(sys.argv[3])
 def kill(stage, n_done, n_total):
     if n_done >= n_left:
@@ -186,7 +189,7 @@ def test_killed_runs_are_resumed_to_the_same_bits(tmp_path: Path, records: list[
         assert done.returncode == (-signal.SIGKILL if n_left < 1000 else 0), done.stderr
         assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert done.stdout.split() == ["40", "20"]  # 15 and 5 copies were finished before
-    named = [ImageRecord(record.path.stem.rjust(8, "0"), record.path, 1, 1) for record in records]
+    named = [ImageRecord(record.id, record.path, 1, 1) for record in records]
     whole = FeatureStore(tmp_path / "whole")
     extract(named, whole, n_views=3)
     assert np.array_equal(load(named, store, 3), load(named, whole, 3))

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from covey.errors import InvalidValueError
 from covey.images import natural_key
 from covey.images._globs import GlobFilter
 
@@ -28,6 +29,10 @@ from covey.images._globs import GlobFilter
         ("a(1)+.jpg", ["a(1)+.jpg"], ["a1.jpg", "a(1).jpg"]),
         (r"[\d].jpg", ["d.jpg", "\\.jpg"], ["5.jpg"]),
         ("*", ["a.jpg", "a/b.jpg"], []),
+        ("!a.jpg", ["!a.jpg"], ["a.jpg", "b.jpg"]),
+        ("#1.jpg", ["#1.jpg"], ["1.jpg"]),
+        ("a ", ["a ", "a /b.jpg"], ["a", "a/b.jpg"]),
+        ("Scans/*.TIF", ["scans/A.tif", "SCANS/a.TIF"], ["scans/a.jpg"]),
         ("neue\nzeile*", ["neue\nzeile.jpg"], ["neue zeile.jpg"]),
     ],
 )
@@ -54,6 +59,16 @@ def test_exclude_wins_over_include_and_none_takes_all():
 def test_empty_glob_is_the_callers_mistake(glob):
     with pytest.raises(ValueError, match="matches nothing"):
         GlobFilter(exclude=[glob])
+
+
+@pytest.mark.parametrize("glob", ["[z-a]*", "[!]", "[a/b].jpg", "a[]", "[[a]b]"])
+def test_a_pattern_that_cannot_match_is_refused_in_one_line(glob):
+    with pytest.raises(InvalidValueError) as caught:
+        GlobFilter(include=[glob])
+    message = str(caught.value)
+    assert repr(glob) in message
+    assert "[a-c]" in message
+    assert "\n" not in message
 
 
 def test_natural_order():

@@ -49,8 +49,8 @@ def test_what_is_there_is_not_decoded_again(records, tmp_path, monkeypatch):
     good = records[:2] + records[3:]
     first = pack_images(good[:3], path, size=32)
     decoded = []
-    read = pack_module.read_image
-    monkeypatch.setattr(pack_module, "read_image", lambda p, **options: decoded.append(p) or read(p, **options))
+    read = pack_module.read_recorded
+    monkeypatch.setattr(pack_module, "read_recorded", lambda r, **options: decoded.append(r.path) or read(r, **options))
     again = pack_images(good[:3], path, size=32)
     assert (decoded, again.n_reused) == ([], 3)
     grown = pack_images([good[4], *good[1:4]], path, size=32)  # one is gone, two are new, the order is another

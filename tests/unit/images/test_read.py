@@ -1,11 +1,16 @@
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from covey.errors import ImageReadError
 from covey.images import _read as reading
 from covey.images import read_image
+from covey.images._decode._jxl_header import read_jxl_size
+
+SAMPLES = Path(__file__).parent / "samples"
 
 LOSSLESS = ["PNG", "TIFF", "BMP", "PPM", "GIF", "JPEG2000", "WEBP"]
 
@@ -262,3 +267,50 @@ def test_other_formats_are_decoded_whole(put):
 def test_min_size_below_one_pixel_is_the_callers_mistake(put):
     with pytest.raises(ValueError, match="min_size"):
         read_image(put("a.jpg"), min_size=(0, 5))
+
+
+# --- formats of extras
+
+
+def test_heic_of_a_phone(tmp_path):
+    """The sample was drawn here and encoded with libheif: a white mark above left, blue below right, red elsewhere."""
+    pytest.importorskip("pi_heif")
+    image = read_image(SAMPLES / "drawn.heic")
+    assert image.size == (64, 48)
+    for place, color in {(5, 5): (255, 255, 255), (50, 40): (30, 60, 200), (50, 5): (200, 40, 40)}.items():
+        assert np.abs(np.array(image.getpixel(place)) - color).max() <= 4
+
+
+@pytest.mark.parametrize("use_container", [False, True])
+@pytest.mark.parametrize("size", [(64, 48), (37, 1000), (513, 257), (320, 180)])
+def test_jpeg_xl(tmp_path, draw, encode, size, use_container):
+    pytest.importorskip("pillow_jxl")
+    path = tmp_path / "a.jxl"
+    path.write_bytes(encode(draw(*size), "JXL", lossless=True, use_container=use_container))
+    assert np.array_equal(pixels(read_image(path)), pixels(draw(*size)))
+    with path.open("rb") as file:
+        assert read_jxl_size(file) == size
+
+
+def test_jpeg_xl_bomb_is_refused_by_its_header(tmp_path):
+    """Both sides are 2**18: no ratio, and selector 2 of 18 bits for each."""
+    pytest.importorskip("pillow_jxl")
+    side = (2 << 0) | ((2**18 - 1) << 2)
+    bits = (side << 1) | (side << (1 + 20 + 3))
+    path = tmp_path / "a.jxl"
+    path.write_bytes(b"\xff\x0a" + bits.to_bytes(8, "little") + bytes(20))
+    with pytest.raises(ImageReadError, match="262144 x 262144") as caught:
+        read_image(path)
+    assert caught.value.code == "ERROR_TOO_LARGE"
+
+
+@pytest.mark.parametrize("size", [(800, 600), (801, 599)])
+def test_jpeg_2000_is_decoded_at_a_resolution_level(tmp_path, draw, encode, size):
+    path = tmp_path / "a.jp2"
+    path.write_bytes(encode(draw(*size), "JPEG2000", num_resolutions=3))
+    whole = read_image(path)
+    most = 4 if size == (800, 600) else 2  # two halvings are all it has, and Pillow cannot decode 200.25 as 201
+    for min_size, times in (((400, 299), 2), ((401, 10), 1), ((10, 10), most)):
+        image = read_image(path, min_size=min_size)
+        assert image.size == tuple(-(-side // times) for side in size)
+        assert np.abs(pixels(image) - pixels(whole.resize(image.size, Image.Resampling.BOX))).mean() < 6

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from covey.images import MIN_SIDE_PX, ScanReport, scan_images
-from covey.images import _scan as scanning
+from covey.images import _scan_folders as scanning
 
 
 def names(report: ScanReport) -> list[str]:
@@ -63,7 +63,7 @@ def test_folder_of_text_files(tmp_path):
     for name in ("a.txt", "b.md", "noext", "sub/c.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("words")
-    assert scan_images([tmp_path]) == ScanReport([], [], [], tmp_path, n_other=4)
+    assert scan_images([tmp_path]) == ScanReport([], [], [], tmp_path, others={"text": 3, "other": 1})
 
 
 def test_every_bad_file_is_reported_with_its_code(put, tmp_path, draw, encode):
@@ -257,5 +257,5 @@ def test_disk_error_while_hashing(put, tmp_path, monkeypatch):
 
     monkeypatch.setattr(scanning.hashlib, "file_digest", fail)
     (failure,) = scan_images([tmp_path]).failures
-    assert (failure.code, failure.id) == ("ERROR_CORRUPT_IMAGE", "")
+    assert (failure.code, failure.id) == ("ERROR_IO", "")
     assert "Input/output error" in failure.message

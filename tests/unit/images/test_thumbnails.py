@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covey._files import write_bytes
 from covey.images import encode_thumbnail, read_image, thumbnail_path, write_thumbnail
-from covey.images._files import write_whole
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_full_disk_leaves_the_old_file_and_no_part(tmp_path, draw, monkeypatch):
 def test_readers_never_see_a_part(tmp_path):
     path = tmp_path / "file"
     contents = [bytes([i]) * 100_000 for i in range(4)]
-    write_whole(path, contents[0])
+    write_bytes(path, contents[0])
     stop = threading.Event()
 
     def write(content):
         while not stop.is_set():
-            write_whole(path, content)
+            write_bytes(path, content)
 
     writers = [threading.Thread(target=write, args=(content,)) for content in contents]
     for writer in writers:

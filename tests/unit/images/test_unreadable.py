@@ -14,6 +14,7 @@ from PIL import Image
 from covey.errors import ImageReadError
 from covey.images import MAX_PIXELS, read_image
 from covey.images import _read as reading
+from covey.images._decode import _loaded_images as loading
 
 TRUNCATABLE = ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF"]
 
@@ -35,7 +36,8 @@ def test_half_a_picture_is_none(tmp_path, draw, encode, format_, kept):
     path = tmp_path / "cut"
     path.write_bytes(data)
     assert read_image(path).size == (120, 100)
-    path.write_bytes(data[: int(len(data) * kept)])
+    cut = kept - 0.05 * (format_ == "JPEG")  # of which 95 % of the rows are enough
+    path.write_bytes(data[: int(len(data) * cut)])
     assert code_of(path) == "ERROR_CORRUPT_IMAGE"
     assert code_of(path, min_size=(30, 30)) == "ERROR_CORRUPT_IMAGE"
 
@@ -82,8 +84,6 @@ def test_other_content_named_jpg(tmp_path, content, words):
         ("a.orf", b"IIRO\x08\0\0\0", "develop"),
         ("a.nef", b"nothing known", "develop"),
         ("a.psd", b"8BPS\0\x01", "export"),
-        ("a.jxl", b"\xff\x0a\xfa", "convert"),
-        ("a.jpg", b"\0\0\0\x0cJXL \r\n\x87\n", "convert"),
         ("a.exr", b"v/1\x01\x02\0\0\0", "tone-map"),
         ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "render"),
         ("a.svg", b"<?xml version='1.0'?><svg/>", "render"),
@@ -114,7 +114,7 @@ def test_heif_without_its_package(tmp_path, monkeypatch, brand):
     monkeypatch.setattr(reading, "find_spec", lambda name: None if name == "pi_heif" else object())
     path = tmp_path / "IMG_0001.HEIC"
     path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(50))
-    with pytest.raises(ImageReadError, match="pip install pi-heif") as caught:
+    with pytest.raises(ImageReadError, match=r"pip install 'covey\[heif\]'") as caught:
         read_image(path)
     assert caught.value.code == "ERROR_UNSUPPORTED"
 
@@ -150,26 +150,38 @@ def test_limit_is_ours_and_not_pillows(tmp_path, chunked_png):
     assert code_of(path) == "ERROR_TOO_LARGE"
 
 
-@pytest.mark.parametrize("error", [MemoryError(), Image.DecompressionBombError("10 exceeds 5")])
-def test_limits_of_memory_and_of_pillows_own(put, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "ERROR_MEMORY"),
+        (OSError("out of memory error when reading image file"), "ERROR_MEMORY"),
+        (Image.DecompressionBombError("10 exceeds 5"), "ERROR_TOO_LARGE"),
+        (OSError(5, "Input/output error"), "ERROR_IO"),
+        (OSError(116, "Stale file handle"), "ERROR_IO"),
+        (TimeoutError(110, "Connection timed out"), "ERROR_IO"),
+        (PermissionError(13, "Permission denied"), "ERROR_PERMISSION"),
+    ],
+    ids=str,
+)
+def test_limits_of_memory_and_of_pillows_own(put, monkeypatch, error, code):
     """Pillow's readers compare frames and tiles with its limit by themselves."""
     path = put("a.png")
 
-    def fail(image):
+    def fail(image, **_):
         raise error
 
-    monkeypatch.setattr(reading, "to_rgb", fail)
-    assert code_of(path) == "ERROR_TOO_LARGE"
+    monkeypatch.setattr(loading, "to_rgb", fail)
+    assert code_of(path) == code
 
 
 @pytest.mark.parametrize(("error", "words"), [(ValueError("two\n  lines\n"), "two lines$"), (KeyError(), "KeyError$")])
 def test_whatever_a_decoder_raises_is_said_in_one_line(put, monkeypatch, error, words):
     path = put("a.png")
 
-    def fail(image):
+    def fail(image, **_):
         raise error
 
-    monkeypatch.setattr(reading, "to_rgb", fail)
+    monkeypatch.setattr(loading, "to_rgb", fail)
     with pytest.raises(ImageReadError, match=words) as caught:
         read_image(path)
     assert caught.value.code == "ERROR_CORRUPT_IMAGE"
@@ -241,7 +253,7 @@ def test_disk_error_while_reading(put, monkeypatch):
     monkeypatch.setattr(reading, "open_regular", lambda path: BadDisk())
     with pytest.raises(ImageReadError, match="Input/output error") as caught:
         read_image(path)
-    assert caught.value.code == "ERROR_CORRUPT_IMAGE"
+    assert caught.value.code == "ERROR_IO"
 
 
 # --- quiet ----------------------------------------------------------------------------------------------------------

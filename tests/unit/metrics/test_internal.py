@@ -35,11 +35,23 @@ def test_silhouette_of_a_row_alone_is_zero_and_duplicates_do_not_divide_by_zero(
     assert metrics.silhouette_samples(np.ones((4, 2)), [0, 0, 1, 1]).tolist() == [0, 0, 0, 0]
 
 
+def test_silhouette_of_clusters_of_one_row_is_zero() -> None:
+    assert metrics.silhouette_samples(np.eye(3), [0, 1, 2]).tolist() == [0, 0, 0]
+
+
+def test_silhouette_takes_distances() -> None:
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
+    distances = np.linalg.norm(X[:, None] - X, axis=2)
+    from_distances = metrics.silhouette_samples(distances, labels, metric="precomputed")
+    np.testing.assert_allclose(from_distances, metrics.silhouette_samples(X, labels), atol=1e-6)
+
+
 def test_silhouette_in_chunks_is_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     X, labels = rng.normal(size=(97, 5)) + 100, rng.integers(0, 4, 97)
     whole = metrics.silhouette_samples(X, labels)
-    monkeypatch.setattr(_internal, "_CHUNK_CELLS", 1000)
+    monkeypatch.setattr(_internal, "_WORKING_MEMORY_MIB", 0.01)  # 13 rows at once
     np.testing.assert_allclose(metrics.silhouette_samples(X, labels), whole, atol=1e-12)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from covey.nn import StackedHeads
+from covey.nn import StackedHeads, update_average
 
 N_HEADS, N_FEATURES, N_CLUSTERS, BATCH = 3, 7, 5, 11
 
@@ -128,3 +128,17 @@ def test_a_cluster_without_rows_keeps_its_direction(x):
     stack.start_from(x, torch.zeros(N_HEADS, BATCH, dtype=torch.int64))
     torch.testing.assert_close(stack.last_weight[:, 1:], drawn[:, 1:])
     assert not torch.allclose(stack.last_weight[:, 0], drawn[:, 0])
+
+
+def test_the_average_follows():
+    teacher, student = nn.Linear(2, 1), nn.Linear(2, 1)
+    expected = 0.9 * teacher.weight.detach() + 0.1 * student.weight.detach()
+    update_average(teacher, student, momentum=0.9)
+    torch.testing.assert_close(teacher.weight.detach(), expected)
+
+
+def test_the_student_stays():
+    teacher, student = nn.Linear(2, 1), nn.Linear(2, 1)
+    before = student.weight.detach().clone()
+    update_average(teacher, student, momentum=0.5)
+    torch.testing.assert_close(student.weight.detach(), before)

@@ -1,7 +1,7 @@
 """A backbone with a text tower that needs no weights: colours, in pictures and in words."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -46,14 +46,16 @@ class ColourWords:
 
 
 @pytest.fixture
-def colour_words(monkeypatch: pytest.MonkeyPatch) -> str:
+def colour_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Register the backbone and return its name."""
     module = ModuleType("colour_words")
     module.SPEC, module.load = SPEC, lambda spec, **_: ColourWords()
     monkeypatch.setitem(sys.modules, "colour_words", module)
-    monkeypatch.setitem(BACKBONES._resolve_targets(), "colour_words", "colour_words:SPEC")
-    monkeypatch.setitem(LOADERS._resolve_targets(), "colour_words", "colour_words:load")
-    return "colour_words"
+    with (
+        BACKBONES.register("colour_words", "colour_words:SPEC"),
+        LOADERS.register("colour_words", "colour_words:load"),
+    ):
+        yield "colour_words"
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, Any]]:
     """Return a list that collects the X and views of each fit of SCP, which then deals the rows out like cards."""
     calls: list[tuple[np.ndarray, Any]] = []
 
-    def fit(self: SCP, X: np.ndarray, y: Any = None, *, views: Any = None) -> SCP:
+    def fit(self: SCP, X: np.ndarray, y: Any = None, *, views: Any = None, progress: Any = None) -> SCP:
         calls.append((X, views))
         self.labels_ = np.arange(len(X)) % self.n_clusters
         return self

@@ -11,7 +11,7 @@ import pytest
 from covey.errors import InvalidValueError, ProjectError
 from covey.gallery import write_gallery
 from covey.pipeline import cluster_folder, folder_vocabulary, name_partition
-from covey.store import Project, write_names, write_tables
+from covey.store import Project
 from covey.text import CallableCaptioner, vocabulary_from
 from covey.types import ClusterName
 
@@ -58,7 +58,7 @@ def test_own_words_and_what_they_leave_alone(coloured_project: MakeProject) -> N
 def test_tables_and_gallery_say_the_names(coloured_project: MakeProject, tmp_path: Path) -> None:
     with Project.open(coloured_project(has_names=False)) as project, project.lock():
         name_partition(project, 1, vocabulary=COLOURS, threshold=0, n_runners_up=2)
-        tables = write_tables(project, 1)
+        tables = project.write_tables(1)
         page = write_gallery(project, 1, tmp_path / "gallery")
     with tables.assignments.open(encoding="utf-8", newline="") as stream:
         assert {row["cluster_name"] for row in csv.DictReader(stream)} == {"red", "green", "blue"}
@@ -167,7 +167,7 @@ def test_wrong_requests_are_told(coloured_project: MakeProject) -> None:
         with pytest.raises(ProjectError, match="no partition 7"):
             name_partition(project, 7)
         with pytest.raises(ProjectError, match="has no cluster 9"):
-            write_names(project, 1, [ClusterName(9, "nine", 1.0)], naming={})
+            project.write_names(1, [ClusterName(9, "nine", 1.0)], naming={})
         assert project.partition_info().naming == {}
 
 
@@ -202,7 +202,7 @@ def test_a_model_that_the_record_cannot_find_again_is_given(
 
     root = coloured_project()
     model, other = load_backbone("colour_words"), load_backbone("color_histogram")
-    monkeypatch.delitem(BACKBONES._resolve_targets(), "colour_words")  # as if it had come from a folder
+    monkeypatch.delitem(BACKBONES._known(), "colour_words")  # as if it had come from a folder
     with Project.open(root) as project, project.lock():
         with pytest.raises(InvalidValueError, match="give its path with -m"):
             name_partition(project, 1)

@@ -97,10 +97,9 @@ def test_a_representation_is_kept_and_searched(coloured_project: MakeProject, pi
             search_project(project, image=outside, space="representation")
 
 
-@pytest.mark.filterwarnings("ignore:The predictions for 3 clusters")
 def test_a_large_representation_is_not_kept(coloured_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("covey.partitions.MAX_REPRESENTATION_BYTES", 10)
-    with Project.open(coloured_project(method="scp", params={"n_epochs": 1}, has_names=False)) as project:
+    with Project.open(coloured_project(method="scp", params={"n_steps": 60}, has_names=False)) as project:
         assert project.partition(1).representation is None
         assert project.partition_info().info["representation"] == {"n_features": 3, "is_kept": False}
 
@@ -133,7 +132,7 @@ def test_wrong_requests_are_told(project: Project, query: dict, error: type[Exce
 
 def test_a_query_that_is_no_picture(project: Project, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(ImageReadError, match=r"broken\.png: it is not a picture"):
+    with pytest.raises(ImageReadError, match=r"broken\.png: it is not an image"):
         search_project(project, image=tmp_path / "broken.png")
 
 

@@ -29,7 +29,7 @@ def test_hits_are_those_of_a_naive_twin(X: np.ndarray) -> None:
 def test_blocks_and_memory_maps_do_not_show(X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "rows.npy", X)
     whole = search_rows(X, X[:3], n_hits=25)
-    monkeypatch.setattr("covey.search._exact._BLOCK_VALUES", 27 * 10)
+    monkeypatch.setattr("covey.search._exact_search._BLOCK_VALUES", 27 * 10)
     blocks = search_rows(np.load(tmp_path / "rows.npy", mmap_mode="r"), X[:3], n_hits=25)
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
@@ -39,7 +39,7 @@ def test_blocks_and_memory_maps_do_not_show(X: np.ndarray, tmp_path: Path, monke
 def test_of_equal_rows_the_lower_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     X = np.tile(np.array([[0.0, 1.0], [1.0, 0.0]], dtype=np.float32), (50, 1))
     for values in (2**24, 12):
-        monkeypatch.setattr("covey.search._exact._BLOCK_VALUES", values)
+        monkeypatch.setattr("covey.search._exact_search._BLOCK_VALUES", values)
         assert search_rows(X, [1.0, 0.0], n_hits=4)[0].rows.tolist() == [1, 3, 5, 7]
 
 
@@ -70,7 +70,7 @@ def test_rows_of_zeros_score_nothing() -> None:
 def test_the_centre_is_the_mean_of_unit_rows(X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.arange(400) % 3
     expected = (X[labels == 1] / np.linalg.norm(X[labels == 1], axis=1, keepdims=True)).mean(axis=0)
-    monkeypatch.setattr("covey.search._exact._BLOCK_VALUES", 24 * 7)
+    monkeypatch.setattr("covey.search._exact_search._BLOCK_VALUES", 24 * 7)
     np.testing.assert_allclose(cluster_center(X, labels, 1), expected, atol=1e-6)
     with pytest.raises(ValueError, match="Cluster 9 has no row; there are 0, 1, 2"):
         cluster_center(X, labels, 9)

@@ -12,14 +12,14 @@ from covey.selection import (
     CRITERIA,
     CandidateScore,
     NClustersResult,
-    _sample,
+    _row_sample,
     _select,
     default_candidates,
     is_constant,
     select_n_clusters,
 )
 from covey.selection._consensus import VOTERS, middle_half, votes
-from covey.selection._words import words
+from covey.selection._explanation import words
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_evidence_is_plain_data_with_each_criterion_by_its_name(result: NCluster
 def test_the_interval_holds_half_of_the_votes_of_all_criteria(result: NClustersResult) -> None:
     ballots = [vote for name in VOTERS for vote in votes(result.evidence[name])]
     assert sorted(votes(result.curve)) == sorted(ballots)
-    assert len(ballots) == len(VOTERS) * _sample.N_REPEATS
+    assert len(ballots) == len(VOTERS) * _row_sample.N_REPEATS
     low, high = result.interval
     assert np.mean([low <= vote <= high for vote in ballots]) >= 0.5
     assert result.n_clusters == sorted(ballots)[len(ballots) // 2]
@@ -137,7 +137,7 @@ def test_each_criterion_gets_its_closer_look() -> None:
 
 
 def test_a_large_set_is_sampled(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sample, "MAX_ROWS", 120)
+    monkeypatch.setattr(_row_sample, "MAX_ROWS", 120)
     result = select_n_clusters(blobs, [4, 6, 8], metric="euclidean", random_state=0)
     assert (result.n_images, result.n_rows) == (300, 120)
     assert result.n_clusters == 6
@@ -150,7 +150,7 @@ def test_wide_rows_are_reduced_and_lengths_do_not_count_under_cosine() -> None:
     plain = select_n_clusters(directions, range(2, 10), random_state=0)
     stretched = select_n_clusters(directions * lengths, range(2, 10), random_state=0)
     assert plain.n_clusters == stretched.n_clusters == 5
-    assert plain.n_components == _sample.MAX_COMPONENTS
+    assert plain.n_components == _row_sample.MAX_COMPONENTS
 
 
 def test_any_clusterer_with_a_number_will_do(blobs: np.ndarray) -> None:

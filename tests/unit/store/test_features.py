@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from covey.errors import ProjectError
-from covey.store import FeatureStore, _atomic
+from covey.store import FeatureStore, _disk
 from covey.types import FloatArray, ImageFailure
 
 IDS = [f"id{i}" for i in range(20)]
@@ -96,7 +96,7 @@ def test_a_large_matrix_is_mapped_from_one_file(store: FeatureStore, X: FloatArr
 def test_a_large_matrix_is_assembled_in_little_memory(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_atomic, "_BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(_disk, "_BLOCK_BYTES", 2**16)
     store = FeatureStore(tmp_path, max_memory_bytes=2**20)
     X = rng.normal(size=(4000, 500)).astype(np.float32)
     ids = [f"{i}" for i in range(4000)]
@@ -133,7 +133,7 @@ def test_asking_for_what_is_not_there(store: FeatureStore) -> None:
 
 @pytest.mark.parametrize("fingerprint", ["", ".", "..", "a/b", "../x", "a\nb", ".hidden"])
 def test_a_fingerprint_is_a_plain_name(store: FeatureStore, fingerprint: str) -> None:
-    with pytest.raises(ValueError, match="is no fingerprint"):
+    with pytest.raises(ValueError, match="is not a fingerprint"):
         store.shard_ids(fingerprint)
 
 
@@ -316,7 +316,7 @@ def test_a_stack_says_what_is_lacking(tmp_path: Path, rng: np.random.Generator) 
 def test_a_large_stack_is_assembled_in_little_memory(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_atomic, "_BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(_disk, "_BLOCK_BYTES", 2**16)
     store = FeatureStore(tmp_path, max_memory_bytes=2**20)
     X = rng.normal(size=(4, 1000, 500)).astype(np.float32)
     ids = [f"{i}" for i in range(1000)]

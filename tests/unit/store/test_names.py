@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from covey.errors import ProjectError
-from covey.store import Project, _migrations, write_names
+from covey.store import Project, _migrations
 from covey.store._migrations import MIGRATIONS
 from covey.types import ClusterName
 
@@ -25,7 +25,7 @@ def test_new_names_take_the_place_of_the_old(filled: Project, ids: list[str], ma
     run = filled.add_partition(given, clusters)
     label = clusters[0].label
     name = ClusterName(label, "Füchse 🦊", 0.5, ("fox", "dog"), (0.25, 0.125))
-    write_names(filled, run, [name], naming={"source": "a test", "n_words": 3})
+    filled.write_names(run, [name], naming={"source": "a test", "n_words": 3})
     found = {cluster.label: cluster for cluster in filled.clusters(run)}
     assert found[label].name == name
     others = {cluster.label: cluster.name for cluster in clusters if cluster.label != label}
@@ -41,9 +41,9 @@ def test_all_names_are_written_or_none(filled: Project, ids: list[str], make_par
     before = filled.clusters(run)
     good = ClusterName(clusters[0].label, "new", 1.0)
     with pytest.raises(ProjectError, match="has no cluster 77"):
-        write_names(filled, run, [good, ClusterName(77, "none", 1.0)], naming={})
+        filled.write_names(run, [good, ClusterName(77, "none", 1.0)], naming={})
     with pytest.raises(ValueError, match="naming of the partition is not JSON-compatible"):
-        write_names(filled, run, [good], naming={"bad": float("nan")})
+        filled.write_names(run, [good], naming={"bad": float("nan")})
     assert filled.clusters(run) == before
 
 
@@ -69,13 +69,11 @@ def test_a_damaged_representation_is_told(filled: Project, ids: list[str], make_
         filled.partition(run)
 
 
-def test_a_project_of_the_second_schema_is_brought_up_to_date(
-    tmp_path: Path, scan: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_of_the_second_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(_migrations, "MIGRATIONS", MIGRATIONS[:2])
         with Project.open(tmp_path / "old.covey", create=True) as old:
-            scan(old, {"a.png": 1})
+            old._connection.execute("INSERT INTO images VALUES (1, 'abc', 4, 3, ?)", (b"/pics/a.png",))
             old._connection.execute(
                 "INSERT INTO partitions VALUES (1, '001-kmeans', '2026-01-01', 'kmeans', '{}', '{}', 'f', 1, 1, 0, '0')"
             )
@@ -83,5 +81,5 @@ def test_a_project_of_the_second_schema_is_brought_up_to_date(
     with Project.open(tmp_path / "old.covey") as project:
         assert project.partition_info().naming == {}
         assert project.clusters(1)[0].name == ClusterName(0, "old", 0.5, ("b",), ())
-        write_names(project, 1, [ClusterName(0, "new", 0.25, ("c",), (0.125,))], naming={"source": "x"})
+        project.write_names(1, [ClusterName(0, "new", 0.25, ("c",), (0.125,))], naming={"source": "x"})
         assert project.clusters(1)[0].name == ClusterName(0, "new", 0.25, ("c",), (0.125,))

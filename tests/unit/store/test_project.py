@@ -9,7 +9,7 @@ import pytest
 
 from covey.errors import ProjectError
 from covey.store import Ledger, Project
-from covey.types import ImageFailure, ImageFile, ImageRecord
+from covey.types import ImageFailure, ImageFile, ImageNote, ImageRecord
 
 Scan = Callable[..., None]
 
@@ -313,3 +313,58 @@ def test_a_summary_weighs_everything(filled: Project) -> None:
     assert [(info.fingerprint, info.n_images, info.n_features) for info in summary.feature_sets] == [("f00d", 1, 3)]
     assert summary.partitions == ()
     assert (summary.root, summary.image_root, summary.n_missing) == (filled.root, filled.image_root, 0)
+
+
+def test_what_killed_runs_left_among_the_thumbnails_is_cleared_away(filled: Project) -> None:
+    folder = filled.thumbnails / "3f"
+    folder.mkdir(parents=True)
+    (folder / ".3fa9.webp.123-456.part").write_bytes(b"half")
+    (folder / "3fa9.webp").write_bytes(b"whole")
+    with filled.lock():
+        assert [path.name for path in folder.iterdir()] == ["3fa9.webp"]
+
+
+def test_sizes_on_disk(filled: Project) -> None:
+    assert filled.summary().thumbnails_bytes == 0
+    for i in range(300):
+        folder = filled.thumbnails / f"{i % 7:02x}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.webp").write_bytes(bytes(i))
+    (filled.thumbnails / "link").symlink_to(filled.root)
+    assert filled.summary().thumbnails_bytes == sum(range(300))
+
+
+def test_images_of_equal_pixels_are_one(project: Project, scan: Scan, image_id: Callable[[object], str]) -> None:
+    scan(project, {"a.png": 1, "b.png": 2, "c.png": 3, "d.png": 3})
+    project.readings.record([], {image_id(1): "same", image_id(3): "same"})
+    assert names(project) == ["a.png", "b.png"]
+    assert check_sum(project.ledger()) == Ledger(4, 2, 2, {})
+    assert project.paths() == {image_id(1): ["a.png", "c.png", "d.png"], image_id(2): ["b.png"]}
+    assert project.paths_of(image_id(3)) == project.paths_of(image_id(1)) == ["a.png", "c.png", "d.png"]
+    assert project.readings.pixels() == {image_id(1): "same", image_id(3): "same"}
+    project.record_failures([failure(Path("a.png"), image_id=image_id(1))])
+    assert names(project) == ["b.png", "c.png"]
+    assert check_sum(project.ledger()) == Ledger(4, 2, 1, {"ERROR_CORRUPT_IMAGE": 1})
+
+
+def test_notes_belong_to_present_images(project: Project, scan: Scan, image_id: Callable[[object], str]) -> None:
+    scan(project, {"a.png": 1, "b.png": 2}, left_out={"video": 3})
+    notes = [ImageNote(image_id(i), "NOTE_TRUNCATED", f"said of {i}") for i in (1, 2)]
+    project.readings.record(notes, {})
+    assert project.readings.notes() == notes
+    assert project.ledger() == Ledger(2, 2, 0, {}, {"NOTE_TRUNCATED": 2}, {"video": 3})
+    project.readings.record([ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")], {})
+    project.record_failures([failure(Path("a.png"), image_id=image_id(1))])
+    assert project.readings.notes() == [ImageNote(image_id(2), "NOTE_FIRST_PAGE", "another")]
+
+
+def test_a_raw_file_is_a_further_path_and_never_the_first(project: Project, tmp_path: Path) -> None:
+    root = tmp_path / "pics"
+    record = ImageRecord("ab", root / "IMG_1.JPG", 40, 30)
+    raw = ImageFile(root / "IMG_1.CR2", "ab", 90, 7, is_companion=True)
+    project.record_scan([record], [raw, ImageFile(record.path, "ab", 9, 5)], [], root, sources=[root])
+    assert [(r.path, r.n_bytes, r.mtime_ns) for r in project.records()] == [(record.path, 9, 5)]
+    assert project.path_of("ab") == record.path
+    assert project.paths_of("ab") == ["IMG_1.JPG", "IMG_1.CR2"]
+    assert project.known_files()[raw.path] == raw
+    assert check_sum(project.ledger()) == Ledger(2, 1, 1, {})

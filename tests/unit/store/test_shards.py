@@ -8,7 +8,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from covey.store._shards import DamagedFileError, map_tensor, read_shard, write_shard
+from covey._files import DamagedFileError, map_tensor
+from covey.store._shards import read_shard, write_shard
 from covey.types import ImageFailure
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from covey.errors import ProjectError
-from covey.store import Project, read_evidence, write_evidence, write_skipped, write_tables
+from covey.store import Project
+from covey.store._tables import read_evidence
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 Make = Callable[..., tuple[Partition, list[ClusterSummary]]]
@@ -25,12 +26,12 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_tables_lie_where_they_should(filled: Project, make_partition: Make) -> None:
     ids = [record.id for record in filled.records()]
     partition_id = filled.add_partition(*make_partition(ids), name="first")
-    paths = write_tables(filled, partition_id)
+    paths = filled.write_tables(partition_id)
     assert paths.assignments == filled.root / "runs" / "first" / "assignments.csv"
     assert paths.clusters == filled.root / "runs" / "first" / "clusters.json"
     assert paths.skipped == filled.root / "skipped.csv"
     before = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in write_tables(filled, partition_id)] == before
+    assert [path.read_bytes() for path in filled.write_tables(partition_id)] == before
 
 
 def test_assignments_have_a_row_for_each_path(
@@ -41,7 +42,7 @@ def test_assignments_have_a_row_for_each_path(
     records = project.records()
     partition, clusters = make_partition([record.id for record in records], 2)
     partition_id = project.add_partition(partition, clusters)
-    path = write_tables(project, partition_id).assignments
+    path = project.write_tables(partition_id).assignments
     assert path.read_text(encoding="utf-8").startswith("path,cluster,cluster_name,confidence,second_cluster\n")
     rows = read(path)
     assert [row["path"] for row in rows] == ["a.png", "b/2.png", "b/10.png", "copy.png"]
@@ -63,7 +64,7 @@ def test_no_field_is_empty(project: Project, scan: Scan) -> None:
     ones, none = np.ones(2, np.float32), np.full(2, -1)
     partition = Partition(ids, np.array([0, NOISE]), None, ones, none, "f00d", "dbscan", {})
     clusters = [ClusterSummary(0, ClusterName(0, "", 0.0), 1, 1.0, 1.0, -1, ids[:1], ())]
-    paths = write_tables(project, project.add_partition(partition, clusters))
+    paths = project.write_tables(project.add_partition(partition, clusters))
     assert [list(row.values()) for row in read(paths.assignments)] == [
         ["a.png", "0", "Cluster 0", "1.0", "-1"],
         ["b.png", "-1", "Noise", "1.0", "-1"],
@@ -77,7 +78,7 @@ def test_images_that_are_gone_have_no_row(filled: Project, scan: Scan, make_part
     ids = [record.id for record in filled.records()]
     partition_id = filled.add_partition(*make_partition(ids))
     scan(filled, {f"img{i}.png": i for i in range(1, 6)})
-    paths = write_tables(filled, partition_id)
+    paths = filled.write_tables(partition_id)
     assert [row["path"] for row in read(paths.assignments)] == [f"img{i}.png" for i in range(1, 6)]
     shown = json.loads(paths.clusters.read_text(encoding="utf-8"))["clusters"]
     stored = filled.clusters(partition_id)
@@ -91,7 +92,7 @@ def test_clusters_tell_where_they_come_from(filled: Project, make_partition: Mak
     given, clusters = make_partition(ids)
     clusters[0] = dataclasses.replace(clusters[0], name=ClusterName(clusters[0].label, "Bäume", 0.75, ("Wald",)))
     partition_id = filled.add_partition(given, clusters)
-    content = json.loads(write_tables(filled, partition_id).clusters.read_bytes().decode("utf-8"))
+    content = json.loads(filled.write_tables(partition_id).clusters.read_bytes().decode("utf-8"))
     info = filled.partition_info(partition_id)
     told = {name: value for name, value in content.items() if name != "clusters"}
     assert told == {
@@ -129,7 +130,7 @@ def test_skipped_files_have_fastdups_header(filled: Project, scan: Scan, tmp_pat
         ImageFailure(root / "b9.jpg", "ERROR_UNSUPPORTED", "two\nlines", 4),
     ]
     scan(filled, {"img1.png": 1}, bad)
-    path = write_skipped(filled)
+    path = filled.write_skipped()
     assert path.read_text(encoding="utf-8").startswith("index,filename,error_code,filesize,message\n")
     assert [tuple(row.values()) for row in read(path)] == [
         ("0", (tmp_path / "elsewhere.jpg").as_posix(), "ERROR_PERMISSION", "3", "denied"),
@@ -140,7 +141,7 @@ def test_skipped_files_have_fastdups_header(filled: Project, scan: Scan, tmp_pat
 
 
 def test_a_list_of_nothing_skipped_has_its_header(filled: Project) -> None:
-    assert write_skipped(filled).read_text(encoding="utf-8") == "index,filename,error_code,filesize,message\n"
+    assert filled.write_skipped().read_text(encoding="utf-8") == "index,filename,error_code,filesize,message\n"
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="these file systems do not take any bytes as a name")
@@ -150,7 +151,7 @@ def test_any_name_makes_a_valid_table(project: Project, make_partition: Make, tm
     records = [ImageRecord(str(i), path, 1, 1) for i, path in enumerate(paths)]
     bad = ImageFailure(tmp_path / os.fsdecode(b"\xfe.png"), "ERROR_CORRUPT_IMAGE", "not \udcfe", 1)
     project.record_scan(records, [ImageFile(r.path, r.id, 1, 1) for r in records], [bad], tmp_path)
-    tables = write_tables(project, project.add_partition(*make_partition(["0", "1", "2", "3"])))
+    tables = project.write_tables(project.add_partition(*make_partition(["0", "1", "2", "3"])))
     shown = {row["path"] for row in read(tables.assignments)}
     assert shown == {"two\nlines.png", 'tab\t, quote" and\r.png', r"\udcff.png", "größe 😀.png"}
     (skipped,) = read(tables.skipped)
@@ -165,7 +166,7 @@ def test_a_table_is_replaced_whole_or_not_at_all(
 ) -> None:
     ids = [record.id for record in filled.records()]
     partition_id = filled.add_partition(*make_partition(ids))
-    tables = write_tables(filled, partition_id)
+    tables = filled.write_tables(partition_id)
     (path,) = (table for table in tables if table.name == name)
     before = path.read_bytes()
     whole = Path.replace
@@ -178,22 +179,22 @@ def test_a_table_is_replaced_whole_or_not_at_all(
     monkeypatch.setattr(Path, "replace", full_disk)
     scan(filled, {"img1.png": 1}, [ImageFailure(filled.root / "bad.png", "ERROR_CORRUPT_IMAGE", "", 1)])
     with pytest.raises(ProjectError, match=rf"{name}.* could not be written: .*No space left"):
-        write_tables(filled, partition_id)
+        filled.write_tables(partition_id)
     assert path.read_bytes() == before
     assert not list(filled.root.rglob("*.part"))
 
 
 def test_an_unknown_partition_writes_nothing(filled: Project) -> None:
     with pytest.raises(ProjectError, match="no partition"):
-        write_tables(filled, 1)
+        filled.write_tables(1)
     assert not (filled.root / "runs").exists()
 
 
 def test_evidence_is_written_whole_and_read_back(filled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_evidence(filled.root) is None
-    path = write_evidence(filled.root, {"n_clusters": 3, "reason": "é"})
+    assert filled.evidence() is None
+    path = filled.write_evidence({"n_clusters": 3, "reason": "é"})
     assert path == filled.root / "k.json"
-    found = read_evidence(filled.root)
+    found = filled.evidence()
     assert found is not None
     assert found | {"n_clusters": 3, "reason": "é", "format": "covey-k", "version": 1} == found
 
@@ -202,8 +203,8 @@ def test_evidence_is_written_whole_and_read_back(filled: Project, monkeypatch: p
 
     monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(ProjectError, match=r"k\.json.* could not be written: .*No space left"):
-        write_evidence(filled.root, {"n_clusters": 4})
-    assert read_evidence(filled.root) == found
+        filled.write_evidence({"n_clusters": 4})
+    assert filled.evidence() == found
     assert not list(filled.root.rglob("*.part"))
 
 

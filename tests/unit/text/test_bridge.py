@@ -137,6 +137,16 @@ def test_like_texts_have_like_vectors(embedder) -> None:
     assert embedder.encode_texts([]).shape == (0, 384)
 
 
+def test_loading_leaves_the_callers_generator_alone() -> None:
+    import torch
+
+    if minilm.find_text_embedder() is None:
+        pytest.skip("needs the extra text")
+    state = torch.random.get_rng_state()
+    load_text_embedder(device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 @pytest.mark.slow
 def test_the_embedder_is_that_of_transformers(embedder) -> None:
     transformers = pytest.importorskip("transformers")

@@ -3,7 +3,7 @@
 Start reading at `_network`, the architecture as data; `_backbone` loads it for one of the runtimes.
 """
 
-from covey.backbones._efficientnet._backbone import MULTIPLIERS, EfficientNetLite, load_efficientnet_lite
+from covey.backbones._efficientnet._lite_backbone import MULTIPLIERS, EfficientNetLite, load_efficientnet_lite
 from covey.backbones._efficientnet._network import ConvLayer, ConvSpec, architecture, expected_shapes, fold
 
 __all__ = [

@@ -73,7 +73,7 @@ class TorchNetwork:
     def __init__(
         self, layers: "Sequence[ConvLayer]", spec: BackboneSpec, *, device: torch.device, dtype: torch.dtype
     ) -> None:
-        if n_threads() < torch.get_num_threads():  # in a worker of a pool, which has a share of the processors
+        if n_threads() < torch.get_num_threads():  # this process may not run on all processors
             torch.set_num_threads(n_threads())
         if dtype == torch.bfloat16:
             rounded = round_for_bfloat16(layers)

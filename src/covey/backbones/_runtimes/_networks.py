@@ -10,10 +10,9 @@ from torch import nn
 
 from covey._arrays import iter_chunks
 from covey._torch import to_numpy, to_tensor
-from covey.backbones._runtimes._choice import Runtime
-from covey.backbones._runtimes._groups import GROUP, fill_up
 from covey.backbones._runtimes._onnx import OnnxNetwork
-from covey.backbones._runtimes._pixels import PixelNetwork
+from covey.backbones._runtimes._pixel_network import GROUP, PixelNetwork, fill_up
+from covey.backbones._runtimes._runtime_choice import Runtime
 from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
@@ -43,7 +42,7 @@ def build_network(module: nn.Module, spec: BackboneSpec, chosen: Runtime) -> Net
     """
     network = PixelNetwork(module, spec).requires_grad_(False).eval()
     if chosen.name == "openvino":
-        from covey.backbones._runtimes._openvino import compile_network
+        from covey.backbones._runtimes._openvino_runtime import compile_network
 
         return compile_network(network, spec, is_bfloat16=chosen.dtype == torch.bfloat16)
     if chosen.name == "onnx":
@@ -71,7 +70,7 @@ class TorchPixels:
     """
 
     def __init__(self, network: PixelNetwork, spec: BackboneSpec, chosen: Runtime) -> None:
-        if n_threads() < torch.get_num_threads():  # in a worker of a pool, which has a share of the processors
+        if n_threads() < torch.get_num_threads():  # this process may not run on all processors
             torch.set_num_threads(n_threads())
         self._n_features = spec.n_features
         self._device, self._dtype = chosen.device, chosen.dtype

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from covey._arrays import iter_chunks
-from covey.backbones._runtimes._groups import GROUP, fill_up
-from covey.backbones._runtimes._pixels import PixelNetwork
+from covey.backbones._runtimes._pixel_network import GROUP, PixelNetwork, fill_up
 from covey.engines import n_threads
 from covey.registry import require
 from covey.types import BackboneSpec, ByteArray, FloatArray

@@ -5,8 +5,7 @@ loaded, is only ever given folders, and so has nothing to look up on another mac
 """
 
 from covey.backbones._transformers._architectures import ARCHITECTURES, Architecture
-from covey.backbones._transformers._backbone import load_transformers
 from covey.backbones._transformers._folder import read_spec
-from covey.backbones._transformers._modules import build_module
+from covey.backbones._transformers._transformers_backbone import load_transformers
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_module", "load_transformers", "read_spec"]
+__all__ = ["ARCHITECTURES", "Architecture", "load_transformers", "read_spec"]

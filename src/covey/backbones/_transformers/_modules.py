@@ -1,4 +1,4 @@
-"""From a configuration to a module of torch: normalised pixels in, one row a picture out."""
+"""From a configuration to a module of torch: normalized pixels in, one row a picture out."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -50,35 +50,13 @@ class PooledModel(nn.Module):
         embeddings.interpolate_pos_encoding = lambda *_: fixed
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Turn normalised pixels (b, 3, h, w) into features (b, n_features)."""
+        """Turn normalized pixels (b, 3, h, w) into features (b, n_features)."""
         if not self._is_masked:
             return self._pool(self.model(pixel_values=pixels), self._n_prefix_tokens)
         # A masked autoencoder shuffles patches by noise; this noise leaves them in order, and no mask takes any away.
         n_patches = self.model.embeddings.patch_embeddings.num_patches
         noise = torch.arange(n_patches, device=pixels.device, dtype=torch.float32).expand(pixels.shape[0], -1)
         return self._pool(self.model(pixel_values=pixels, noise=noise), self._n_prefix_tokens)
-
-
-def build_module(spec: BackboneSpec, *, device: str = "cpu") -> PooledModel:
-    """Build a catalogue row's network at random weights.
-
-    Parameters
-    ----------
-    spec : BackboneSpec
-        Its `architecture`, `config` and `pooling` are used.
-    device : str, default="cpu"
-        Where the weights lie; on ``"meta"`` they take no memory and hold no numbers.
-
-    Returns
-    -------
-    module : PooledModel
-        In evaluation mode, drawn from torch's own generator.
-    """
-    config = make_config(spec)
-    architecture = find_architecture(spec.architecture, spec.name)
-    with quiet(), torch.device(device):
-        model = getattr(_library(), architecture.image)(image_config(config), **architecture.keywords)
-    return _pool(model, spec)
 
 
 def read_module(

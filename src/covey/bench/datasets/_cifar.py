@@ -1,18 +1,21 @@
-"""CIFAR-10, CIFAR-100 and its 20 superclasses: the authors' pickled batches, or pictures in folders."""
+"""CIFAR-10, CIFAR-100 and its 20 superclasses: the authors' binary version, or images in folders.
 
-import codecs
-import pickle
+A record of the binary version is one byte a label (CIFAR-10: one; CIFAR-100: the coarse and the fine one) and 3,072 of
+pixels, channel by channel. The authors' Python version is pickled, and loading a pickle can run anything.
+"""
+
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from covey.bench.datasets._dataset import Dataset, Split
 from covey.bench.datasets._folders import load_image_folder
-from covey.bench.datasets._records import Dataset, Split
 from covey.errors import DatasetError
-from covey.types import ByteArray
+from covey.types import ByteArray, IntArray
 
 _SIDE_PX = 32
+_COARSE, _FINE = 0, 1  # the place of each label in a record of CIFAR-100
 
 # The superclasses of CIFAR-100 (Krizhevsky 2009), for a copy in folders, whose names are the fine classes.
 SUPERCLASSES: Final[dict[str, tuple[str, ...]]] = {
@@ -40,38 +43,87 @@ SUPERCLASSES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def load_cifar10(root: Path) -> Dataset:
-    """Read CIFAR-10: ``data_batch_1`` to ``_5`` and ``test_batch``, or ``train/<class>`` and ``test/<class>``."""
+    """Read CIFAR-10: ``data_batch_1.bin`` to ``_5`` and ``test_batch.bin``, or ``train/<class>`` and ``test/<class>``.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the binary version, with ``batches.meta.txt``, or of images in folders.
+
+    Returns
+    -------
+    dataset : Dataset
+        The authors' split.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing, has another size, or holds a label without a name.
+    """
     if (root / "train").is_dir():
         return load_image_folder(root, name="cifar10")
-    classes = _names(root / "batches.meta", "label_names")
-    train = [root / f"data_batch_{i}" for i in range(1, 6)]
+    classes = _read_names(root / "batches.meta.txt")
+    train = [root / f"data_batch_{i}.bin" for i in range(1, 6)]
     return Dataset(
-        _read_batches("cifar10-train", train, "labels"),
-        _read_batches("cifar10-test", [root / "test_batch"], "labels"),
+        _read_split("cifar10-train", train, classes, n_labels=1),
+        _read_split("cifar10-test", [root / "test_batch.bin"], classes, n_labels=1),
         classes,
     )
 
 
 def load_cifar100(root: Path) -> Dataset:
-    """Read CIFAR-100: ``train``, ``test`` and ``meta`` as pickles, or ``train/<class>`` and ``test/<class>``."""
-    return _load_100(root, "fine_labels", "fine_label_names", name="cifar100")
+    """Read CIFAR-100: ``train.bin`` and ``test.bin``, or ``train/<class>`` and ``test/<class>``; see `load_cifar10`.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the binary version, with ``fine_label_names.txt``, or of images in folders.
+
+    Returns
+    -------
+    dataset : Dataset
+        The authors' split with the 100 fine classes.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing, has another size, or holds a label without a name.
+    """
+    if (root / "train").is_dir():
+        return load_image_folder(root, name="cifar100")
+    return _load_100(root, "fine_label_names.txt", _FINE, name="cifar100")
 
 
 def load_cifar20(root: Path) -> Dataset:
-    """Read CIFAR-100 with its 20 superclasses as classes; a copy in folders has the fine classes as names."""
+    """Read CIFAR-100 with its 20 superclasses as classes; a copy in folders has the fine classes as names.
+
+    Parameters
+    ----------
+    root : Path
+        As for `load_cifar100`, with ``coarse_label_names.txt``.
+
+    Returns
+    -------
+    dataset : Dataset
+        The authors' split.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing, has another size, or a class or label is not one of CIFAR-100.
+    """
     if (root / "train").is_dir():
         return _coarse(load_image_folder(root, name="cifar20"))
-    return _load_100(root, "coarse_labels", "coarse_label_names", name="cifar20")
+    return _load_100(root, "coarse_label_names.txt", _COARSE, name="cifar20")
 
 
-def _load_100(root: Path, labels: str, names: str, *, name: str) -> Dataset:
-    if (root / "train").is_dir():
-        return load_image_folder(root, name=name)
-    return Dataset(
-        _read_batches(f"{name}-train", [root / "train"], labels),
-        _read_batches(f"{name}-test", [root / "test"], labels),
-        _names(root / "meta", names),
+def _load_100(root: Path, names: str, place: int, *, name: str) -> Dataset:
+    classes = _read_names(root / names)
+    train, test = (
+        _read_split(f"{name}-{part}", [root / f"{part}.bin"], classes, n_labels=2, place=place)
+        for part in ("train", "test")
     )
+    return Dataset(train, test, classes)
 
 
 def _coarse(fine: Dataset) -> Dataset:
@@ -80,119 +132,69 @@ def _coarse(fine: Dataset) -> Dataset:
     unknown = [name for name in fine.classes if name not in of]
     if unknown:
         raise DatasetError(
-            f"{unknown[0]!r} is no class of CIFAR-100; the folders must bear the names of its fine classes: 'wolf'."
+            f"{unknown[0]!r} is not a class of CIFAR-100; the folders must have its fine classes' names, e.g. 'wolf'."
         )
     table = np.array([of[name] for name in fine.classes], dtype=np.int64)
     train, test = (Split(split.name, table[split.y], paths=split.paths) for split in (fine.train, fine.test))
     return Dataset(train, test, tuple(SUPERCLASSES))
 
 
-def _read_batches(name: str, paths: list[Path], labels: str) -> Split:
-    parts = [load_batch(path) for path in paths]
-    pixels: list[ByteArray] = []
-    for path, part in zip(paths, parts, strict=True):
-        data = part.get("data")
-        if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * _SIDE_PX**2 or labels not in part:
-            raise DatasetError(f"{path} is no batch of CIFAR: it needs 'data' of 3,072 bytes a row, and {labels!r}.")
-        pixels.append(data.reshape(-1, 3, _SIDE_PX, _SIDE_PX).transpose(0, 2, 3, 1))  # (n, 32, 32, 3)
-    y = np.concatenate([np.asarray(part[labels], dtype=np.int64) for part in parts])
-    return Split(name, y, pixels=np.ascontiguousarray(np.concatenate(pixels)))
+def _read_split(name: str, paths: list[Path], classes: tuple[str, ...], *, n_labels: int, place: int = 0) -> Split:
+    """Read one or several files of records; the class is the label at `place`."""
+    parts = [read_records(path, n_labels) for path in paths]
+    y = np.concatenate([labels[:, place] for labels, _ in parts])
+    if len(y) and y.max() >= len(classes):
+        raise DatasetError(f"{paths[0]} holds the label {y.max()}, but there are names for {len(classes)} classes.")
+    return Split(name, y, pixels=np.concatenate([pixels for _, pixels in parts]))
 
 
-def _names(path: Path, key: str) -> tuple[str, ...]:
-    names = load_batch(path).get(key)
-    if not isinstance(names, list):
-        raise DatasetError(f"{path} has no {key!r}; it is not the list of CIFAR's class names.")
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+def _read_names(path: Path) -> tuple[str, ...]:
+    """Read class names, one a line."""
+    try:
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(_explain(path, str(error))) from error
+    if not names:
+        raise DatasetError(_explain(path, "it holds no class names"))
+    return names
 
 
-def load_batch(path: Path) -> dict[str, Any]:
-    """Read one pickled batch without running anything that it says.
+def read_records(path: Path, n_labels: int) -> tuple[IntArray, ByteArray]:
+    """Read a file of CIFAR's binary version.
 
     Parameters
     ----------
     path : Path
         A file as CIFAR's authors distribute them.
+    n_labels : int
+        Labels of each record: 1 in CIFAR-10, 2 in CIFAR-100.
 
     Returns
     -------
-    batch : dict
-        ``data`` is an array of dtype uint8, the rest lists of numbers or strings.
+    labels : ndarray of shape (n, n_labels), dtype int64
+        In the order of the file.
+    pixels : ndarray of shape (n, 32, 32, 3), dtype uint8
+        Upright, RGB.
 
     Raises
     ------
     DatasetError
-        If the file is missing, damaged, or asks for anything but an array of bytes.
+        If the file is missing or its size is not a whole number of records.
     """
     try:
-        with path.open("rb") as file:
-            batch = _Unpickler(file, encoding="bytes").load()
-    except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
-    except pickle.UnpicklingError as error:
-        raise DatasetError(f"{path} is not one of CIFAR's batches: {error}") from error
-    if not isinstance(batch, dict):
-        raise DatasetError(f"{path} holds a {type(batch).__name__}; a batch of CIFAR is a dictionary.")
-    return {_word(key): _finished(value) for key, value in batch.items()}
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise DatasetError(_explain(path, str(error))) from error
+    n_bytes = n_labels + 3 * _SIDE_PX**2
+    if content.size == 0 or content.size % n_bytes:
+        raise DatasetError(_explain(path, f"it has {content.size:,} bytes, not a multiple of {n_bytes:,}"))
+    records = content.reshape(-1, n_bytes)
+    channels = records[:, n_labels:].reshape(-1, 3, _SIDE_PX, _SIDE_PX)  # (n, channel, row, column)
+    return records[:, :n_labels].astype(np.int64), np.ascontiguousarray(channels.transpose(0, 2, 3, 1))
 
 
-def _word(key: Any) -> str:
-    return key.decode() if isinstance(key, bytes) else str(key)
-
-
-def _finished(value: Any) -> Any:
-    return value.array if isinstance(value, _Array) else value
-
-
-class _Dtype:
-    """What stands for a NumPy dtype; only unsigned bytes are allowed."""
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        if _word(code) != "u1":
-            raise pickle.UnpicklingError(f"an array of {_word(code)!r} was found where bytes were expected")
-
-    def __setstate__(self, state: Any) -> None:
-        """Ignore byte order and alignment: a byte has neither."""
-
-
-class _Array:
-    """What stands for a NumPy array until its bytes arrive; NumPy's own unpickling is never called."""
-
-    array: ByteArray
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, _, is_fortran, data = state
-        if not isinstance(data, bytes):
-            raise pickle.UnpicklingError("an array without its bytes was found")
-        self.array = np.frombuffer(data, dtype=np.uint8).reshape(shape, order="F" if is_fortran else "C")
-
-
-def _reconstruct(*_: Any) -> _Array:
-    return _Array()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Return the bytes that Python 3 writes as Latin-1 text in old protocols."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"the encoding {encoding!r} was found where 'latin1' was expected")
-    return codecs.latin_1_encode(text)[0]
-
-
-class _Unpickler(pickle.Unpickler):
-    """Build lists, numbers, strings and arrays of bytes; every other name in a pickle is refused."""
-
-    _ALLOWED: Final = {
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Dtype,
-        ("_codecs", "encode"): _encode,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs")
-        return self._ALLOWED[module, name]
+def _explain(path: Path, problem: str) -> str:
+    return (
+        f"{path} cannot be read as a file of CIFAR's binary version: {problem}. Unpack the archive whose name ends "
+        "with -binary.tar.gz; the pickled Python version is not read."
+    )

@@ -1,4 +1,4 @@
-"""Pictures in folders whose names are their classes: image folders, ImageNet and its subsets, Tiny-ImageNet, COCO."""
+"""Images in folders whose names are their classes: image folders, ImageNet and its subsets, Tiny-ImageNet, COCO."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from covey.bench.datasets._records import Dataset, Split, split_rows
+from covey.bench.datasets._dataset import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.images import PICTURE_SUFFIXES, natural_key
 
@@ -23,7 +23,7 @@ IMAGENET_10: Final = (
 
 
 def load_image_folder(root: Path, *, name: str | None = None) -> Dataset:
-    """Read pictures whose folder is their class.
+    """Read images whose folder is their class.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def load_image_folder(root: Path, *, name: str | None = None) -> Dataset:
     Returns
     -------
     dataset : Dataset
-        Classes in alphabetical order, pictures in natural order.
+        Classes in alphabetical order, images in natural order.
 
     Raises
     ------
     DatasetError
-        If there are no pictures, or the splits have different classes.
+        If there are no images, or the splits have different classes.
     """
     name = name or root.name
     train, test = _first_folder(root, _TRAIN), _first_folder(root, _TEST)
@@ -58,7 +58,7 @@ def load_image_folder(root: Path, *, name: str | None = None) -> Dataset:
 
 
 def load_half_folder(root: Path, *, name: str) -> Dataset:
-    """Read the pictures of one folder with a folder for each class; half of the rows are fitted."""
+    """Read the images of one folder with a folder for each class; half of the rows are fitted."""
     whole, classes = read_classes(root, name, None)
     return Dataset(*split_rows(whole, share=0.5), classes)
 
@@ -69,7 +69,7 @@ def load_imagenet(root: Path, wnids: Sequence[str] | None = None, *, name: str =
     Parameters
     ----------
     root : Path
-        Holds both folders; the validation pictures sorted into folders too.
+        Holds both folders; the validation images sorted into folders too.
     wnids : sequence of str, optional
         Classes to keep, all if not given. Labels follow their alphabetical order.
     name : str, default="imagenet"
@@ -78,7 +78,7 @@ def load_imagenet(root: Path, wnids: Sequence[str] | None = None, *, name: str =
     Returns
     -------
     dataset : Dataset
-        Fitted on the training pictures, scored on the validation pictures.
+        Fitted on the training images, scored on the validation images.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def load_tiny_imagenet(root: Path) -> Dataset:
 
 
 def load_coco(root: Path) -> Dataset:
-    """Read COCO's pictures, each with the category that covers the largest area of it.
+    """Read COCO's images, each with the category that covers the largest area of it.
 
     Parameters
     ----------
@@ -161,16 +161,16 @@ def load_coco(root: Path) -> Dataset:
     Returns
     -------
     dataset : Dataset
-        Pictures without an annotated object are left out.
+        Images without an annotated object are left out.
 
     Raises
     ------
     DatasetError
-        If a file is missing or is no annotation file.
+        If a file is missing or is not an annotation file.
 
     Notes
     -----
-    A picture of COCO has several labels and a partition gives one: no score against these classes is a published one.
+    An image of COCO has several labels and a partition gives one: no score against these classes is a published one.
     """
     annotations = {part: _read_json(root / "annotations" / f"instances_{part}2017.json") for part in ("train", "val")}
     categories = sorted(annotations["train"]["categories"], key=lambda category: int(category["id"]))
@@ -183,7 +183,7 @@ def load_coco(root: Path) -> Dataset:
 
 
 def _read_coco_split(instances: dict[str, Any], folder: Path, number: dict[int, int], name: str) -> Split:
-    """Give each picture the category of the largest summed area; ties go to the lower number."""
+    """Give each image the category of the largest summed area; ties go to the lower number."""
     areas: dict[int, np.ndarray] = {}
     for annotation in instances["annotations"]:
         area = areas.setdefault(int(annotation["image_id"]), np.zeros(len(number)))
@@ -200,27 +200,25 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     missing = {"images", "annotations", "categories"} - set(content if isinstance(content, dict) else ())
     if missing:
-        raise DatasetError(f"{path} is no file of COCO's instances: it has no {', '.join(sorted(missing))}.")
+        raise DatasetError(f"{path} is not a file of COCO's instances: it has no {', '.join(sorted(missing))}.")
     return dict(content)
 
 
 def read_classes(folder: Path, name: str, classes: tuple[str, ...] | None) -> tuple[Split, tuple[str, ...]]:
-    """Read the pictures below each class's folder; without `classes`, every folder with pictures is one."""
+    """Read the images below each class's folder; without `classes`, every folder with images is one."""
     found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
-    pictures = {
-        label: list_pictures(found[label]) for label in (found if classes is None else classes) if label in found
-    }
-    classes = classes or tuple(label for label, paths in pictures.items() if paths)
-    empty = [label for label in classes if not pictures.get(label)]
+    images = {label: list_pictures(found[label]) for label in (found if classes is None else classes) if label in found}
+    classes = classes or tuple(label for label, paths in images.items() if paths)
+    empty = [label for label in classes if not images.get(label)]
     if empty or not classes:
-        what = f"no pictures of {', '.join(empty[:5])}" if empty else "no folder with pictures"
-        raise DatasetError(f"{folder} has {what}; it needs one folder of pictures for each class.")
-    y = np.repeat(np.arange(len(classes)), [len(pictures[label]) for label in classes]).astype(np.int64)
-    return Split(name, y, paths=tuple(path for label in classes for path in pictures[label])), classes
+        what = f"no images of {', '.join(empty[:5])}" if empty else "no folder with images"
+        raise DatasetError(f"{folder} has {what}; it needs one folder of images for each class.")
+    y = np.repeat(np.arange(len(classes)), [len(images[label]) for label in classes]).astype(np.int64)
+    return Split(name, y, paths=tuple(path for label in classes for path in images[label])), classes
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """List the pictures below a folder in natural order, by their suffixes."""
+    """List the images below a folder in natural order, by their suffixes."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     return sorted(paths, key=natural_key)
 

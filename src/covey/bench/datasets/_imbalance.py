@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from covey.bench.datasets._records import Dataset, Split
+from covey.bench.datasets._dataset import Dataset, Split
 from covey.errors import UnknownNameError
 from covey.types import IntArray
 

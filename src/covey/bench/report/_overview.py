@@ -8,8 +8,8 @@ import numpy as np
 
 from covey.bench._check import is_seeded
 from covey.bench._references import RANDOM
-from covey.bench.report._tables import KINDS, SCORES, Row, Table
-from covey.bench.report._text import NOTHING, TUNING_WORDS, spread
+from covey.bench.report._cells import NOTHING, TUNING_WORDS, spread
+from covey.bench.report._score_tables import KINDS, SCORES, Row, Table
 
 _SHOWN: Final = ("acc", "ami")
 Place = tuple[str, str]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from covey.bench._experiment import Experiment, ExperimentFile, Published
 from covey.bench._protocol import HEADLINE, PROTOCOLS
+from covey.bench.report._cells import NOTHING, facts_line, percent, spread
 from covey.bench.report._plots import Point
-from covey.bench.report._tables import Row, Table
-from covey.bench.report._text import NOTHING, facts_line, percent, spread
+from covey.bench.report._score_tables import Row, Table
 
 _SHOWN = (("acc", "acc", "ACC"), ("nmi", "nmi_arithmetic", "NMI"), ("ari", "ari", "ARI"), ("ami", "ami", "AMI"))
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from covey._files import atomic_write
 from covey.backbones import load_backbone
 from covey.bench._experiment import PIXELS, RowsSpec, digest_of
 from covey.bench.datasets import DATASETS, Dataset, Split, cache_folder, find, make_variant
@@ -61,7 +62,7 @@ def prepare_rows(rows: RowsSpec, data: Path) -> dict[str, Any]:
     Raises
     ------
     DatasetError
-        If the set is not there, or one of its pictures cannot be read.
+        If the set is not there, or one of its images cannot be read.
     """
     spec = DATASETS[rows.dataset]
     place = find(spec, data, Path(rows.path) if rows.path else None)
@@ -150,7 +151,7 @@ def _make_rows(split: Split, rows: RowsSpec) -> Any:
 
 
 def _pack(split: Split, side_px: int) -> ByteArray:
-    """Bring every picture to a square: the shorter side is resized to it and the centre cut out (bicubic)."""
+    """Bring every image to a square: the shorter side is resized to it and the center cut out (bicubic)."""
     if split.pixels is not None and split.pixels.shape[1:3] == (side_px, side_px):
         return split.pixels
     spec = BackboneSpec(PIXELS, "", 0, (side_px, side_px), 1.0, "bicubic", mean=(0, 0, 0), std=(1, 1, 1), weights="")
@@ -173,7 +174,7 @@ def _embed(split: Split, backbones: Sequence[str], n_views: int) -> FloatArray:
     unread = [path for path, row in zip(paths, found, strict=True) if row is None]
     if unread:
         raise DatasetError(
-            f"{len(unread)} of {len(paths)} pictures of {split.name} could not be read, the first is {unread[0]}; "
+            f"{len(unread)} of {len(paths)} images of {split.name} could not be read, the first is {unread[0]}; "
             f"mend or remove them: numbers on other rows than the set's are not its numbers."
         )
     source = features.views if n_views else features.X
@@ -181,19 +182,17 @@ def _embed(split: Split, backbones: Sequence[str], n_views: int) -> FloatArray:
 
 
 def _as_files(split: Split) -> tuple[Path, ...]:
-    """Return the pictures as files; what is in memory is written to the cache as PNG, once."""
+    """Return the images as files; what is in memory is written to the cache as PNG, once."""
     if split.paths is not None:
         return split.paths
     from PIL import Image  # noqa: PLC0415 - for sets that come as arrays alone
 
     if split.pixels is None:
-        raise DatasetError(f"{split.name} comes as features; it has no pictures.")
+        raise DatasetError(f"{split.name} comes as features; it has no images.")
     folder = cache_folder() / f"{split.name}-{_identity(split)[:12]}"
     paths = tuple(folder / f"{row // 1000:04d}" / f"{row:06d}.png" for row in range(len(split.y)))
     for path, pixels in zip(paths, split.pixels, strict=True):
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".part")
-            Image.fromarray(pixels).save(temporary, format="PNG")
-            temporary.replace(path)
+            with atomic_write(path, is_durable=False) as temporary:
+                Image.fromarray(pixels).save(temporary, format="PNG")
     return paths

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -144,8 +145,10 @@ class Worker:
     def close(self) -> None:
         """End it if it still runs, and remove its files."""
         self._kill()
-        for suffix in (".task.json", ".result.json", ".result.part", ".log"):
+        for suffix in (".task.json", ".result.json", ".log"):
             self.files.with_suffix(suffix).unlink(missing_ok=True)
+        for leftover in self.files.parent.glob(f".{escape(self.files.name)}.result.json.*"):  # of a killed worker
+            leftover.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Scores of one labelling: all that tables show of it, from one global matching of clusters to classes."""
+"""Scores of one labeling: all that tables show of it, from one global matching of clusters to classes."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -21,7 +21,7 @@ _INTERVAL: Final = (2.5, 97.5)
 
 
 def score_labels(y: IntArray, labels: IntArray, probabilities: FloatArray | None = None) -> dict[str, Any]:
-    """Compare one labelling with the classes.
+    """Compare one labeling with the classes.
 
     Parameters
     ----------

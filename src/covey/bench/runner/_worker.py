@@ -6,7 +6,6 @@ alone; a probe is the exception that its name says.
 
 import ctypes
 import hashlib
-import inspect
 import json
 import os
 import signal
@@ -19,12 +18,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from covey._files import write_text
 from covey.bench._experiment import RowsSpec
 from covey.bench._references import LINEAR, PROBES, RANDOM, RandomLabels
+from covey.bench.datasets import DATASETS, include_files
 from covey.bench.runner._machine import Meter, hardware, resident_mb, versions
 from covey.bench.runner._prepare import Arrays, load_arrays, prepare_rows
 from covey.bench.runner._scores import score_batches, score_labels
-from covey.partitions import takes_pixels
+from covey.cluster import CLUSTERERS
 from covey.pipeline import make_estimator
 from covey.probes import ProbeResult, knn_probe, linear_probe
 from covey.types import FloatArray, IntArray
@@ -40,16 +41,16 @@ def main(task_path: Path, result_path: Path) -> None:
     task = json.loads(task_path.read_text(encoding="utf-8"))
     if task["kind"] == "prepare":
         rows = RowsSpec(**{**task["rows"], "features": tuple(task["rows"]["features"])})
-        result = {**prepare_rows(rows, Path(task["data"])), "hardware": hardware(), "versions": versions()}
+        with include_files(DATASETS, [Path(path) for path in task["include"]]):
+            facts = prepare_rows(rows, Path(task["data"]))
+        result = {**facts, "hardware": hardware(), "versions": versions()}
     else:
         result = run_seed(task)
-    temporary = result_path.with_suffix(".part")
-    temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-    temporary.replace(result_path)
+    write_text(result_path, json.dumps(result, allow_nan=False))
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it; a killed scheduler shall leave nothing behind."""
+    """Ask Linux to end this process with the one that started it; a killed scheduler must leave nothing behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -73,13 +74,13 @@ def run_seed(task: Mapping[str, Any]) -> dict[str, Any]:
     if method["name"] in PROBES:
         return {"n_clusters": n_clusters, **_run_probe(method["name"], flatten(arrays), task["seed"])}
     estimator = build(method, n_clusters, task["seed"])
-    if method["name"] == RANDOM or not takes_pixels(estimator):
+    if method["name"] == RANDOM or CLUSTERERS.spec(method["name"]).rows == "features":
         arrays = flatten(arrays)
     X, y = rows_to_fit(arrays, task["fit"])
     before_mb = resident_mb(peak=False)
     with warnings.catch_warnings(record=True) as caught, Meter() as fitting:
         warnings.simplefilter("always")
-        fit(estimator, X, arrays.views if task["fit"] == "train" else None)
+        fit(estimator, X, arrays.views if task["fit"] == "train" else None, method=method["name"])
     peak_mb = resident_mb(peak=True)
     labels, scores, predicting = {task["fit"]: np.asarray(estimator.labels_)}, {}, Meter()
     scores[task["fit"]] = score_labels(y, labels[task["fit"]], _table(getattr(estimator, "probabilities_", None)))
@@ -113,7 +114,7 @@ def rows_to_fit(arrays: Arrays, fit: str) -> tuple[Any, IntArray]:
 
 
 def flatten(arrays: Arrays) -> Arrays:
-    """Return pictures as rows of numbers, for what is no method on pictures; rows of features stay as they are."""
+    """Return images as rows of numbers, for what is not a method on images; rows of features stay as they are."""
     if arrays.X.ndim == 2:
         return arrays
     rows = (part.reshape(len(part), -1).astype(np.float32) for part in (arrays.X, arrays.X_test))
@@ -134,9 +135,9 @@ def build(method: Mapping[str, Any], n_clusters: int, seed: int) -> Any:
     )
 
 
-def fit(estimator: Any, X: Any, views: FloatArray | None) -> None:
+def fit(estimator: Any, X: Any, views: FloatArray | None, *, method: str) -> None:
     """Fit on rows, and on their views if there are some and the method takes them. No label comes here."""
-    takes_views = views is not None and "views" in inspect.signature(estimator.fit).parameters
+    takes_views = views is not None and method in CLUSTERERS and CLUSTERERS.spec(method).takes_views
     estimator.fit(X, **({"views": views} if takes_views else {}))
 
 
@@ -176,7 +177,7 @@ def _predict_proba(estimator: Any, X: Any) -> FloatArray | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what would make a line long; what is no finite number becomes text."""
+    """Leave out what would make a line long; what is not a finite number becomes text."""
 
     def is_short(value: Any) -> bool:
         return not isinstance(value, list | dict) or len(value) <= _LONGEST_LIST
@@ -188,7 +189,7 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time_reference(X: Any, n_clusters: int) -> dict[str, float]:
-    """Time k-means on the same rows in the same process: what costs are told in."""
+    """Time k-means on the same rows in the same process: the unit in which costs are reported."""
     flat = X if X.ndim == 2 else np.reshape(X, (len(X), -1)).astype(np.float32)
     with warnings.catch_warnings(), Meter() as meter:
         warnings.simplefilter("ignore")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,20 @@ _OUTPUT = Path("bench-results")
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and the last line.")
-def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...], **options: Any) -> None:
+@click.pass_obj
+def run(
+    include: tuple[Path, ...],
+    /,
+    files: tuple[str, ...],
+    *,
+    output: Path,
+    data: Path,
+    n_jobs: int,
+    only: tuple[str, ...],
+    n_seeds: int | None,
+    retry_failed: bool,
+    quiet: bool,
+) -> None:
     """Run what FILES ask for and is not finished yet.
 
     FILES are TOML files, or names of those that come with covey; see: covey bench list. Each finished seed is one line
@@ -49,10 +63,17 @@ def run(files: tuple[str, ...], output: Path, data: Path, only: tuple[str, ...],
     from covey.bench import find_file, narrow_files, read_experiments, run_experiments
 
     read = [read_experiments(find_file(file)) for file in files]
-    read = narrow_files(read, only=only, n_seeds=options.pop("n_seeds"))
-    if not options.pop("quiet"):
-        options |= {"told": _echo_line, "announce": lambda words: click.echo(words, err=True)}
-    report = run_experiments(read, output, data=data, **options)
+    read = narrow_files(read, only=only, n_seeds=n_seeds)
+    report = run_experiments(
+        read,
+        output,
+        data=data,
+        include=include,
+        n_jobs=n_jobs,
+        retry_failed=retry_failed,
+        told=None if quiet else _echo_line,
+        announce=None if quiet else partial(click.echo, err=True),
+    )
     for name, reason in report.missing.items():
         click.echo(f"left out {name}: {reason}", err=True)
     for failure in report.failures:

@@ -20,6 +20,7 @@ from covey.cluster._mmdc._alternation import Alternation, Encoder, EpochLosses, 
 from covey.cluster._mmdc._images import Images, Views, check_images, check_state, describe_training
 from covey.cluster._parameters import check_real, checked, choice, flag, free, integer, parameters, real
 from covey.cluster._training import make_generators
+from covey.metrics import cluster_size_kl
 from covey.nn import Trunk, TwoHeadedConvNet
 from covey.objectives import MeansKind, draw_components, nearest_means, target_means
 from covey.types import ByteArray, FloatArray, IntArray, Progress, TrainingState
@@ -491,12 +492,10 @@ def _check_combination(mmdc: MMDC) -> None:
 
 def _describe(labels: IntArray, n_clusters: int, last: EpochLosses) -> dict[str, Any]:
     """Summarize a training by its labels (n,) and its last epoch, JSON-compatible."""
-    shares = np.bincount(labels, minlength=n_clusters) / len(labels)
-    used = shares[shares > 0]
     return {
         **{name: None if math.isnan(value) else value for name, value in last._asdict().items()},
-        "n_empty_clusters": int((shares == 0).sum()),
-        "kl_to_uniform": float((used * np.log(used)).sum() + math.log(n_clusters)),
+        "n_empty_clusters": n_clusters - len(np.unique(labels)),
+        "kl_to_uniform": cluster_size_kl(labels, n_clusters=n_clusters),
     }
 
 

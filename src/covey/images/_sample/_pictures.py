@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from covey._files import write_bytes
 from covey.errors import InvalidValueError
-from covey.images._files import write_whole
 from covey.images._sample import _openmoji
 
 _MARGIN = 2
@@ -85,11 +85,11 @@ def _write_sample(out: Path, name: str, list_pictures: Callable[[], Sequence[_Pi
     for picture in pictures:
         path = folder / picture.filename
         if not path.exists():
-            write_whole(path, _encode(picture.draw()))
+            write_bytes(path, _encode(picture.draw()), is_durable=False)
     known = [(picture.filename, picture.class_name) for picture in pictures if picture.class_name is not None]
     rows = io.StringIO()
     csv.writer(rows, lineterminator="\n").writerows([("filename", "class"), *known])
-    write_whole(table, rows.getvalue().encode())
+    write_bytes(table, rows.getvalue().encode(), is_durable=False)
     return folder
 
 
@@ -103,7 +103,7 @@ def _encode(image: Image.Image) -> bytes:
 def _emoji(license_file: Path) -> list[_Picture]:
     """List the emoji; their licence is written before any of them."""
     font = _openmoji.load_emoji_font()
-    write_whole(license_file, _openmoji.emoji_license().encode())
+    write_bytes(license_file, _openmoji.emoji_license().encode(), is_durable=False)
     return [
         _Picture(_openmoji.emoji_filename(emoji), group, partial(_openmoji.draw_emoji, emoji, font))
         for emoji, group in _openmoji.emoji_classes().items()

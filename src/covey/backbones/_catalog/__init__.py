@@ -1,1 +1,0 @@
-"""The catalogue: one row a backbone, everything that changes its numbers."""

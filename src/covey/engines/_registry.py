@@ -1,0 +1,5 @@
+"""Engines: name to ``"module:attribute"``."""
+
+from covey.registry import Registry
+
+ENGINES = Registry("engine", "covey.engines", {"inline": "covey.engines._engine:run_inline"})
