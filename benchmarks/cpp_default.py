@@ -4,9 +4,9 @@
     python benchmarks/cpp_default.py relabel --sets imagenette cifar10-half moco50 --seeds 11
 
 Lines are appended to cpp_default.csv or cpp_relabel.csv beside this file; a run that is there is not repeated. Nothing
-is chosen by the scores: the defaults are fixed, the rows that are scored are not fitted. ``cifar10-half`` are the 10,000
-test images of CIFAR-10, half of them to fit. k-means has its defaults, on features as they are and z-scored with the
-statistics of the rows to fit.
+is chosen by the scores: the defaults are fixed, the rows that are scored are not fitted. ``cifar10-half`` are the
+10,000 test images of CIFAR-10, half of them to fit. k-means has its defaults, on features as they are and z-scored with
+the statistics of the rows to fit.
 """
 
 import argparse

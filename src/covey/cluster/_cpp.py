@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
-from covey.cluster._base import Clusterer, check_n_clusters, predict_features, restored_on_failure
-from covey.cluster._head_clusterer import HeadClusterer
+from covey.cluster._base import check_n_clusters, predict_features, restored_on_failure
+from covey.cluster._heads import HeadClusterer
 from covey.cluster._landmarks import (
     CodeClusterer,
     CodeNetwork,
@@ -123,7 +123,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 @parameters
-class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clusterer):  # type: ignore[misc]  # scikit-learn: no types
+class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # type: ignore[misc]  # scikit-learn: no types
     """Cluster features by rate reduction, with the number of clusters chosen afterwards.
 
     Parameters
@@ -156,7 +156,7 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Clus
     membership_penalty : float, default=0.0
         Weight of the membership's squared norm, which makes it more even. The authors' code has it, at 0.025; the
         paper does not mention it.
-    n_columns : int, "auto" or None, default="auto"
+    n_columns : int or "auto" or None, default="auto"
         Columns of the membership, drawn anew, from which a step estimates R^c without bias. ``"auto"`` takes 8192 / d,
         at least 32 and at most 256; None takes all.
     n_landmarks : int, default=1024

@@ -46,8 +46,6 @@ class HeadClusterer(ProbabilisticClusterer):
         self.diagnostics_ = {**further, **diagnostics}
         warn_if_collapsed(diagnostics, self.n_clusters, advice=self._if_collapsed)
 
-    _answer = _keep_head
-
     def _iter_probabilities(self, X: FloatArray) -> Iterator[FloatArray]:
         return self._iter_outputs(X, lambda logits: logits.softmax(dim=1))
 

@@ -126,19 +126,19 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     ----------
     n_clusters : int, default=10
         Number of clusters, K.
-    trunk : {"small_vgg", "resnet18"}, default="small_vgg"
-        The network: four convolutions, quick on a processor; or the paper's for photographs.
+    trunk : {"resnet18", "small_vgg"}, default="small_vgg"
+        The network: the paper's for photographs; or four convolutions, quick on a CPU.
     width : int or None, default=None
         Channels of its first stage; None for the paper's, 32 and 64. Time grows with its square.
     input_size : int, default=32
         Height and width of what the network sees, in pixels, at least 16.
-    crops : float in (0, 1] or sequence of such, default=0.625
-        Sides of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The first is
-        that of the center crop by which an image is assigned and labeled.
+    crops : float or sequence of float, default=0.625
+        Sides in (0, 1] of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The first
+        is that of the center crop by which an image is assigned and labeled.
     flip : bool, default=True
         Whether half of the copies are mirrored.
-    jitter : sequence of four floats, default=(0.4, 0.4, 0.4, 0.125)
-        Largest change of brightness, contrast, saturation and hue, see `covey.nn.jitter_colors`.
+    jitter : sequence of float, default=(0.4, 0.4, 0.4, 0.125)
+        Four numbers: the largest change of brightness, contrast, saturation and hue, see `covey.nn.jitter_colors`.
     grayscale : float in [0, 1], default=0.2
         Share of copies that lose their color.
     max_rotation_degrees : float in [0, 180], default=0.0
