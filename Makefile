@@ -10,7 +10,7 @@ DEMO := demo
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all lint format docs dist bench clean
 
 $(VENV)/.covey: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +24,7 @@ $(VENV)/.demo: $(VENV)/.covey
 	touch $@
 
 $(VENV)/.develop: $(VENV)/.covey
-	$(PIP) --group test --group lint
+	$(PIP) --group test --group lint --group docs --group dist
 	touch $@
 
 $(VENV)/.benchmark: $(VENV)/.develop
@@ -63,8 +63,19 @@ format: $(VENV)/.develop
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# The site, in site/; a warning is an error, and so is a page that loads anything from elsewhere.
+docs: $(VENV)/.develop
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs site
+	! grep --recursive --include='*.html' --extended-regexp '<(script|link|img)[^>]*(src|href)="(https?:)?//' site
+	@echo "Open site/index.html in a browser."
+
+# The sdist and the wheel, in dist/, by the build backend of the environment.
+dist: $(VENV)/.develop
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
 bench: $(VENV)/.benchmark
 	@ls benchmarks/*.py
 
 clean:
-	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(DEMO) build dist site docs/reference/api .pytest_cache .mypy_cache .ruff_cache

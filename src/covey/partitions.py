@@ -12,7 +12,14 @@ from sklearn.utils import get_tags
 from covey._arrays import cluster_means, l2_normalize
 from covey.types import NOISE, ClusterName, ClusterSummary, Features, FloatArray, IntArray, Partition
 
-__all__ = ["N_BORDERLINE", "N_REPRESENTATIVES", "make_partition", "summarize_clusters", "takes_pixels"]
+__all__ = [
+    "N_BORDERLINE",
+    "N_REPRESENTATIVES",
+    "make_partition",
+    "relative_margins",
+    "summarize_clusters",
+    "takes_pixels",
+]
 
 N_REPRESENTATIVES = 12
 N_BORDERLINE = 24
@@ -67,7 +74,7 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
     rank[order] = np.arange(n_clusters)
     labels = np.where(labels != NOISE, rank[labels], NOISE)
     if probabilities is None:
-        confidence, second = _margins(l2_normalize(features.X), labels, n_clusters)
+        confidence, second = relative_margins(l2_normalize(features.X), labels, n_clusters)
     else:
         probabilities = np.ascontiguousarray(np.asarray(probabilities, dtype=np.float32)[:, order])
         confidence, second = _top_two(probabilities, labels)
@@ -108,8 +115,25 @@ def _top_two(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, I
     return own, rest.argmax(axis=1).astype(np.int64)
 
 
-def _margins(unit: FloatArray, labels: IntArray, n_clusters: int) -> tuple[FloatArray, IntArray]:
-    """Return each unit row's relative margin between two cluster means and its next best cluster, both (n,)."""
+def relative_margins(unit: FloatArray, labels: IntArray, n_clusters: int) -> tuple[FloatArray, IntArray]:
+    """Return how much nearer each row is to its own cluster's mean than to the next one's.
+
+    Parameters
+    ----------
+    unit : ndarray of shape (n, d), dtype float32
+        Rows of unit length.
+    labels : ndarray of shape (n,), dtype int64
+        In [-1, n_clusters); a label without rows takes no part.
+    n_clusters : int
+        One more than the largest label, at least.
+
+    Returns
+    -------
+    margins : ndarray of shape (n,), dtype float32
+        ``(d2 - d1) / d2`` of the Euclidean distances to its own and to the next mean, in [0, 1]; 0 for `NOISE`.
+    second : ndarray of shape (n,), dtype int64
+        The next best cluster, -1 if there is only one.
+    """
     used = np.bincount(labels[labels != NOISE], minlength=n_clusters) > 0
     if used.sum() < 2:
         return (labels != NOISE).astype(np.float32), np.full(len(labels), NOISE)

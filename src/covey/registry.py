@@ -142,7 +142,13 @@ class Registry(Mapping[str, Any]):
         return own
 
     def specs(self) -> list[Any]:
-        """Return the rows of all items, in the order of their names."""
+        """Return the rows of all items, in the order of their names.
+
+        Returns
+        -------
+        specs : list
+            One row an item, e.g. a `covey.cluster.ClustererSpec`.
+        """
         return [self.spec(name) for name in self]
 
     @contextmanager

@@ -321,6 +321,41 @@ class ClusterSummary:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """One entry of a project's journal of corrections, see `covey.curation`.
+
+    Attributes
+    ----------
+    seq : int
+        Number within the journal, rising from 1; order is by this, never by time.
+    uuid : str
+        Chosen by whoever made it; an edit that is sent twice is stored once.
+    at : str
+        UTC, ISO 8601, to the second.
+    author : str
+        ``person``, ``cli``, ``assign`` or ``adopt``.
+    op : str
+        Name of the operation.
+    payload : mapping
+        Its parameters, JSON-compatible.
+    undoes : int or None
+        The edit that an ``undo`` takes back.
+    images, values : ndarray of shape (m,), dtype int64
+        Keys of the images that it touches, rising, and for each a cluster, a part or a place, as the operation has it.
+    """
+
+    seq: int
+    uuid: str
+    at: str
+    author: str
+    op: str
+    payload: Mapping[str, Any]
+    undoes: int | None
+    images: IntArray
+    values: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
     """Where a long training stands, so that another process can go on with it.
 

@@ -50,9 +50,69 @@ def test_every_option_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        aim = page.parent / target if target else page
+        assert aim.exists(), target
+        assert not anchor or anchor in _anchors(aim), f"{target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_files_that_are_mentioned_exist() -> None:
+    """Code and pages name files of the repository by their path from its root."""
+    mentioned = re.compile(
+        r"(?<![\w/.-])(?:benchmarks|docs|scripts|src/covey|tests)/[\w./-]*\.(?:cff|csv|jsonl|md|py|sh|toml|yml)\b"
+    )
+    sources = [ROOT / "Makefile", *(path for folder in ("src", "benchmarks") for path in (ROOT / folder).rglob("*.py"))]
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (*PAGES, *sources)
+        for name in mentioned.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    }
+    assert missing == set()
+
+
+def test_every_page_is_in_the_site() -> None:
+    """Tables of contents, in which Sphinx looks, and the list for readers of the repository name every page."""
+    listed = set()
+    for page in PAGES:
+        for tree in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            listed |= {(page.parent / f"{line}.md").resolve() for line in tree.splitlines() if line and line[0] != ":"}
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} - listed == {ROOT / "docs" / "index.md"}
+
+
+def test_the_results_in_the_readme_are_those_of_the_report() -> None:
+    report = (ROOT / "docs" / "bench" / "report.md").read_text(encoding="utf-8")
+    published = _rows(report.split("### ACC, inductive, settings fixed across data sets")[1].split("###")[0])
+    columns = [
+        next(i for i, title in enumerate(published["method"]) if title.startswith(name))
+        for name in ("imagenette", "cifar10-20k", "moco50", "digits", "mean rank")
+    ]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Results")[1].split("##")[0]
+    shown = {
+        Path(match[1]).stem: row[1:]
+        for first, row in _rows(readme).items()
+        if (match := re.search(r"\((docs/methods/[\w-]+\.md)\)", first))
+    }
+    assert set(shown) == set(CLUSTERERS)
+    for name, row in shown.items():
+        if name in published:
+            assert row == [published[name][i] for i in columns], name
+
+
+def _rows(table: str) -> dict[str, list[str]]:
+    """Return the rows of a Markdown table by their first cell, without bold."""
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip().strip("*") for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row for row in cells}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from covey.cli import _console, _options
+from covey.cli._history import adopt_option
 from covey.cli._options import AutoInt
 from covey.registry import DEFAULT_CLUSTERER
 
@@ -46,6 +47,7 @@ EXIT_SKIPPED = 3
     metavar="PIXELS",
     help="Side to which pictures are brought for a method that learns from pixels.  [default: 32]",
 )
+@adopt_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
@@ -67,6 +69,7 @@ def cluster(
     normalize_parts: bool,
     has_names: bool,
     size: int | None,
+    decision: str,
     has_gallery: bool,
     dry_run: bool,
     strict: bool,
@@ -107,10 +110,13 @@ def cluster(
         return
     with speech.bars() as progress:
         result = run_plan(plan, progress)
-        page = _report.write_pages(result.project, result.partition_id, progress) if has_gallery else None
+        adoption = _report.adopt_into(result.project, result.partition_id, decision)
+        page = _report.write_pages(result.project, None, progress) if has_gallery else None
     if speech.as_json:
-        _console.echo_json(_report.run_as_dict(result, page))
+        _console.echo_json({**_report.run_as_dict(result, page), **({"adoption": adoption} if adoption else {})})
     elif not speech.quiet:
         _report.echo_run(result, page)
+        for line in adoption:
+            click.echo(line)
     if strict and result.ledger.failures:
         sys.exit(EXIT_SKIPPED)

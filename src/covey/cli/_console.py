@@ -20,6 +20,7 @@ STAGES = {
     "codes": ("Sparse codes", "image"),
     "name": ("Naming", "step"),
     "gallery": ("Gallery", "page"),
+    "export": ("Export", "file"),
 }
 
 

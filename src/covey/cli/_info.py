@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path
-from covey.cli._options import project_argument, run_option
+from covey.cli._options import project_argument
 
 if TYPE_CHECKING:
     from covey.store import FeatureSetInfo
@@ -68,15 +68,12 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
 
 @click.command()
 @project_argument
-@run_option
+@click.option("--run", "partition_id", type=int, help="A run as it was computed.  [default: the corrected result]")
 @click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
 def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
-    """Write the pages of a partition again."""
+    """Write the pages of a project again: of its corrected result, or of a run as it was computed."""
     from covey.cli._report import write_pages
-    from covey.store import Project
 
-    with Project.open(project) as opened:
-        chosen = opened.partition_info(partition_id).id
     with Bars(is_shown=has_progress) as progress:
-        page = write_pages(project, chosen, progress)
+        page = write_pages(project, partition_id, progress)
     click.echo(shell_path(page))

@@ -62,7 +62,7 @@ def k(
         )
         with Project.open(project) as opened:
             partitions = opened.partitions()
-        page = _write_page(project, partitions[-1].id, progress) if partitions else None
+        page = _write_page(project, progress) if partitions else None
     if speech.as_json:
         facts = {"project": str(project), "backbones": evidence.backbones, "file": str(evidence.path)}
         _console.echo_json({**facts, "page": str(page) if page else None, **evidence.result.to_dict()})
@@ -70,10 +70,10 @@ def k(
         _echo(evidence, page)
 
 
-def _write_page(project: Path, partition_id: int, progress: _console.Bars) -> Path:
+def _write_page(project: Path, progress: _console.Bars) -> Path:
     from covey.cli._report import write_pages
 
-    return write_pages(project, partition_id, progress).with_name("k.html")
+    return write_pages(project, None, progress).with_name("k.html")
 
 
 def _echo(evidence: "ProjectEvidence", page: Path | None) -> None:

@@ -105,7 +105,7 @@ def name(
             )
             opened.write_tables(run.id)
             clusters = opened.clusters(run.id)
-        page = write_pages(project, run.id, progress) if has_gallery else None
+        page = write_pages(project, partition_id, progress) if has_gallery else None
     if as_json:
         told = [{**c.name._asdict(), "images": c.size} for c in clusters]
         _console.echo_json({"partition": run.id, **dataclasses.asdict(report), "clusters": told, "gallery": page})

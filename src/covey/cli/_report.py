@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
+from covey.cli._history import adoption_lines
+from covey.corrections import adopt_run, find_corrected
 from covey.gallery import write_gallery
 from covey.images import scan_images
 from covey.pipeline import NamingReport, RunPlan, RunResult, check_n_clusters
@@ -16,10 +18,19 @@ from covey.store import Project
 N_CLUSTERS_SHOWN = 20
 
 
-def write_pages(root: Path, partition_id: int, progress: Bars) -> Path:
-    """Write the gallery of a partition into its project and return the first page."""
+def write_pages(root: Path, partition_id: int | None, progress: Bars) -> Path:
+    """Write the gallery of a run into its project, or of the corrected result; return the first page."""
     with Project.open(root) as project, project.lock():
-        return write_gallery(project, partition_id, root / "gallery", progress=progress)
+        corrected = find_corrected(project) if partition_id is None else None
+        run = project.partition_info(partition_id) if corrected is None else corrected.info
+        return write_gallery(project, run.id, root / "gallery", corrected=corrected, progress=progress)
+
+
+def adopt_into(root: Path, partition_id: int, decision: str) -> list[str]:
+    """Let the corrections of a project take a new run in, and return what is to be said of it; nothing without any."""
+    with Project.open(root) as project:
+        report = adopt_run(project, partition_id, decision)
+    return [] if report is None else adoption_lines(report, root)
 
 
 def echo_plan(plan: RunPlan, *, as_json: bool) -> None:

@@ -52,6 +52,11 @@ def parameters(estimator: type[Estimator]) -> type[Estimator]:
 def check_parameters(estimator: Any) -> None:
     """Check every parameter of an estimator against its declaration.
 
+    Parameters
+    ----------
+    estimator : Clusterer
+        An instance of a class made by `parameters`.
+
     Raises
     ------
     TypeError

@@ -170,6 +170,8 @@ class Card:
         How well the words fit, in [0, 1]; 0 if nobody scored them.
     runner_up_scores : tuple of float
         The same for each of the other words, or empty.
+    mark : str
+        What a person said of it, ``"reviewed, 2 new"``; empty if nothing.
     """
 
     label: int
@@ -183,6 +185,7 @@ class Card:
     runners_up: tuple[str, ...] = ()
     name_score: float = 0.0
     runner_up_scores: tuple[float, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +265,7 @@ def link_clusters(summaries: Sequence[ClusterSummary], links: Links) -> dict[int
     }
 
 
-def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictures: int = 5) -> Card:
+def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictures: int = 5, mark: str = "") -> Card:
     """Describe one cluster.
 
     Parameters
@@ -275,6 +278,8 @@ def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictur
         Where things lie, seen from the page that will hold the card.
     n_pictures : int, default=5
         How many representatives to show.
+    mark : str, default=""
+        What a person said of it.
 
     Returns
     -------
@@ -293,6 +298,7 @@ def build_card(summary: ClusterSummary, n_images: int, links: Links, *, n_pictur
         runners_up=tuple(readable(word) for word in summary.name.runners_up),
         name_score=summary.name.score,
         runner_up_scores=summary.name.runner_up_scores,
+        mark=mark,
     )
 
 

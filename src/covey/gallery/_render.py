@@ -1,5 +1,6 @@
 """A page of the gallery as HTML (Jinja2)."""
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,9 @@ def _count(number: int) -> str:
 
 
 def _score(value: float) -> str:
-    """Write a score with two digits, and nothing as 0.00 on whichever side it lies."""
+    """Write a score with two digits, and nothing as 0.00 on whichever side it lies; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
     return f"{round(value, 2) + 0.0:.2f}"
 
 

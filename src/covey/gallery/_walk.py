@@ -32,6 +32,7 @@ from covey.gallery._urls import cluster_url, folder_url, readable
 from covey.types import NOISE, ClusterName, ClusterSummary, ImageFailure
 
 if TYPE_CHECKING:
+    from covey.corrections import Corrected
     from covey.store import Ledger, Member, PartitionInfo, Project
 
 __all__ = ["Walk", "count_gallery_pages", "gallery_pages", "plan_walk"]
@@ -46,8 +47,8 @@ MANY_CLUSTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """What is needed to make any page of one gallery.
+class RunView:
+    """A run as it was computed, in the form in which `Walk` reads any result.
 
     Attributes
     ----------
@@ -55,6 +56,44 @@ class Walk:
         Where everything is read from.
     info : PartitionInfo
         The partition.
+    """
+
+    project: "Project"
+    info: "PartitionInfo"
+
+    def clusters(self) -> Sequence[ClusterSummary]:
+        """Return the clusters, largest first."""
+        return self.project.clusters(self.info.id)
+
+    def members(self, label: int, *, offset: int = 0, limit: int | None = None) -> Sequence["Member"]:
+        """Return the images of a cluster, surest first."""
+        return self.project.members(self.info.id, label, offset=offset, limit=limit)
+
+    def borderline(self, *, limit: int = 200) -> Sequence["Member"]:
+        """Return the least sure images, least sure first."""
+        return self.project.borderline(self.info.id, limit=limit)
+
+    def count_added(self) -> int:
+        """Return how many images have come to the project since the run."""
+        return max(0, self.project.ledger().n_embedded - self.info.n_images)
+
+    def mark(self, _label: int) -> str:
+        """Return what is said of a cluster besides its name; nobody has said anything of a run's."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What is needed to make any page of one gallery.
+
+    Attributes
+    ----------
+    project : Project
+        Where everything is read from.
+    view : RunView or Corrected
+        The result that is shown.
+    info : PartitionInfo
+        The partition, or the base run of a corrected result.
     out : Path
         Absolute path of the gallery's folder.
     page_size : int
@@ -76,6 +115,7 @@ class Walk:
     """
 
     project: "Project"
+    view: "RunView | Corrected"
     info: "PartitionInfo"
     out: Path
     page_size: int
@@ -103,7 +143,9 @@ def _has_thumbnail(folder: str, image_id: str) -> bool:
     return os.access(f"{folder}/{image_id[:2]}/{image_id}.webp", os.R_OK)
 
 
-def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) -> Walk:
+def plan_walk(
+    project: "Project", partition_id: int, out: Path, page_size: int, *, corrected: "Corrected | None" = None
+) -> Walk:
     """Read what all pages share.
 
     Parameters
@@ -116,17 +158,20 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
         The gallery's folder.
     page_size : int
         Images a page.
+    corrected : Corrected, optional
+        The corrected result, to be shown in place of the partition.
 
     Returns
     -------
     walk : Walk
         For `gallery_pages`.
     """
-    info = project.partition_info(partition_id)
+    view = corrected or RunView(project, project.partition_info(partition_id))
+    info = view.info
     ledger = project.ledger()
-    summaries = _with_noise(project, info, project.clusters(partition_id))
+    summaries = _with_noise(view, view.clusters())
     n_unsure = min(max(info.n_images // 10, FEWEST_UNSURE), MOST_UNSURE)
-    unsure = project.borderline(partition_id, limit=n_unsure) if len(summaries) > 1 else []
+    unsure = view.borderline(limit=n_unsure) if len(summaries) > 1 else []
     evidence = _latest_evidence(project, info)
     site = Site(
         title=readable(project.root.resolve().name.removesuffix(".covey")) or "Pictures",
@@ -140,6 +185,7 @@ def plan_walk(project: "Project", partition_id: int, out: Path, page_size: int) 
     )
     return Walk(
         project=project,
+        view=view,
         info=info,
         out=out.resolve(),
         page_size=page_size,
@@ -161,14 +207,12 @@ def _latest_evidence(project: "Project", info: "PartitionInfo") -> Mapping[str, 
     return evidence if has_votes(evidence) else None
 
 
-def _with_noise(
-    project: "Project", info: "PartitionInfo", summaries: Sequence[ClusterSummary]
-) -> Sequence[ClusterSummary]:
+def _with_noise(view: "RunView | Corrected", summaries: Sequence[ClusterSummary]) -> Sequence[ClusterSummary]:
     """Add a summary of the images that no cluster holds, if there are any and nobody made one."""
-    n_left = info.n_images - sum(summary.size for summary in summaries)
+    n_left = view.info.n_images - sum(summary.size for summary in summaries)
     if n_left <= 0:
         return summaries
-    ids = tuple(member.id for member in project.members(info.id, NOISE, limit=12))
+    ids = tuple(member.id for member in view.members(NOISE, limit=12))
     name = ClusterName(NOISE, "In no cluster", 0.0)
     return [*summaries, ClusterSummary(NOISE, name, n_left, 0.0, 0.0, NOISE, ids, ())]
 
@@ -217,7 +261,7 @@ def _cluster_pages(walk: Walk, rank: int) -> Iterator[ClusterPage]:
             url=cluster_url(summary.label, number),
             site=walk.site,
             links=links,
-            card=build_card(summary, walk.info.n_images, links),
+            card=build_card(summary, walk.info.n_images, links, mark=walk.view.mark(summary.label)),
             rank=rank + 1,
             representatives=_representatives(walk, summary, links) if number == 1 else (),
             pictures=[_member_picture(walk, member, links) for member in members],
@@ -234,7 +278,7 @@ def _pages_of_members(walk: Walk, summary: ClusterSummary) -> Iterator[Sequence[
     """Yield the members of a cluster page by page; a fetch covers many pages."""
     n_fetch = PAGES_PER_FETCH * walk.page_size
     for offset in range(0, max(summary.size, 1), n_fetch):
-        block = walk.project.members(walk.info.id, summary.label, offset=offset, limit=n_fetch)
+        block = walk.view.members(summary.label, offset=offset, limit=n_fetch)
         for start in range(0, max(len(block), 1), walk.page_size):
             yield block[start : start + walk.page_size]
 
@@ -311,9 +355,12 @@ def _index_page(walk: Walk) -> IndexPage:
         url="index.html",
         site=walk.site,
         links=links,
-        cards=[build_card(summary, walk.info.n_images, links, n_pictures=n_pictures) for summary in walk.summaries],
+        cards=[
+            build_card(summary, walk.info.n_images, links, n_pictures=n_pictures, mark=walk.view.mark(summary.label))
+            for summary in walk.summaries
+        ],
         n_found=walk.ledger.n_found,
         n_duplicates=walk.ledger.n_duplicates,
-        n_added=max(0, walk.ledger.n_embedded - walk.info.n_images),
+        n_added=walk.view.count_added(),
         curve=read_curve(walk.info.info.get("selection")),
     )

@@ -13,6 +13,7 @@ from covey.gallery._walk import count_gallery_pages, gallery_pages, plan_walk
 from covey.types import Progress
 
 if TYPE_CHECKING:
+    from covey.corrections import Corrected
     from covey.store import Project
 
 __all__ = ["PAGE_SIZE", "write_gallery"]
@@ -32,6 +33,7 @@ def write_gallery(
     out: Path,
     *,
     page_size: int = PAGE_SIZE,
+    corrected: "Corrected | None" = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write a partition as static pages that open from disk.
@@ -46,6 +48,8 @@ def write_gallery(
         The folder to write: new, empty, or an earlier gallery, which is replaced as a whole.
     page_size : int, default=200
         Images a page, at least 1.
+    corrected : Corrected, optional
+        The corrected result, to be shown in place of the partition; see `covey.corrections.find_corrected`.
     progress : Progress, optional
         Told after each page, stage ``"gallery"``.
 
@@ -70,7 +74,7 @@ def write_gallery(
         raise InvalidValueError(f"page_size is {page_size}; a page holds at least 1 image.")
     target = out.absolute()
     _check_target(target)
-    walk = plan_walk(project, partition_id, target, page_size)
+    walk = plan_walk(project, partition_id, target, page_size, corrected=corrected)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target)
     draft = target.with_name(f".{target.name}-{token_hex(4)}.draft")

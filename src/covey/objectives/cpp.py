@@ -355,6 +355,11 @@ def mlc_loss(
 def check_half_steps(n_half_steps: int) -> None:
     """Raise unless the number of half steps is odd, so that the iteration ends on rows.
 
+    Parameters
+    ----------
+    n_half_steps : int
+        How often rows or columns are scaled.
+
     Raises
     ------
     ValueError

@@ -82,7 +82,18 @@ class RunPlan:
         return self.n_clusters is None and not self.spec.finds_number
 
     def make_estimator(self, n_clusters: int) -> Any:
-        """Build the method's estimator, not fitted."""
+        """Build the method's estimator, not fitted.
+
+        Parameters
+        ----------
+        n_clusters : int
+            Ignored if the method finds the number itself.
+
+        Returns
+        -------
+        estimator : Clusterer
+            With the parameters of the plan.
+        """
         number = {} if self.spec.finds_number else {"n_clusters": n_clusters}
         return CLUSTERERS[self.spec.name](**{**self.params, **number})
 
@@ -297,6 +308,13 @@ def check_backbones(names: Sequence[str]) -> tuple[str, ...]:
 
 def check_n_clusters(n_clusters: int | None, n_images: int) -> None:
     """Refuse more clusters than there are distinct images.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        The number that was asked for; None if it is chosen.
+    n_images : int
+        The number of distinct images.
 
     Raises
     ------

@@ -1,11 +1,10 @@
 """Which model lets a run's pictures and words be compared, and the features it speaks of."""
 
-import re
 from collections.abc import Sequence
 
 from covey.backbones import find_spec, load_backbone
+from covey.corrections import feature_fingerprints
 from covey.errors import InvalidValueError, UnknownNameError
-from covey.features import concatenate_features
 from covey.store import PartitionInfo, Project
 from covey.text import TextSpace, bridge_space, can_bridge, tower_space
 from covey.types import Backbone, BackboneSpec, FloatArray
@@ -29,7 +28,7 @@ def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
     InvalidValueError
         If the run's features are of no backbone.
     """
-    fingerprints = _fingerprints(info)
+    fingerprints = feature_fingerprints(info)
     if len(info.backbones) != len(fingerprints):
         raise InvalidValueError(
             f"The features of run {info.name!r} are of the network that it trained, not of a backbone: it can be "
@@ -37,42 +36,6 @@ def run_parts(info: PartitionInfo) -> list[tuple[str, str]]:
             "pictures."
         )
     return list(zip(info.backbones, fingerprints, strict=True))
-
-
-def load_run_features(project: Project, info: PartitionInfo, ids: Sequence[str]) -> FloatArray:
-    """Load the features that a run clustered, those of several backbones joined as the run had them.
-
-    Parameters
-    ----------
-    project : Project
-        Open.
-    info : PartitionInfo
-        The run.
-    ids : sequence of str
-        Images of the run.
-
-    Returns
-    -------
-    X : ndarray of shape (n, d), dtype float32
-        Rows in the order of the ids; a memory map where they are many.
-
-    Raises
-    ------
-    ProjectError
-        If features are missing.
-    """
-    parts = [project.features.load(fingerprint, ids) for fingerprint in _fingerprints(info)]
-    return concatenate_features(parts, normalize=is_scaled(info)).X
-
-
-def _fingerprints(info: PartitionInfo) -> list[str]:
-    """Return the fingerprints of the feature sets that a run joined."""
-    return [re.sub(r"^l2\((.*)\)$", r"\1", part) for part in info.fingerprint.split("+")]
-
-
-def is_scaled(info: PartitionInfo) -> bool:
-    """Tell whether the features of several backbones were scaled before they were joined."""
-    return info.fingerprint.startswith("l2(")
 
 
 def find_text_space(

@@ -13,11 +13,12 @@ import numpy as np
 from covey._files import write_bytes, write_text
 from covey.backbones import load_backbone
 from covey.cluster import CLUSTERERS
+from covey.corrections import is_scaled, load_run_features
 from covey.errors import ImageReadError, InvalidValueError, ProjectError
 from covey.extract import extract_features
 from covey.features import concatenate_features
 from covey.images import scan_images
-from covey.pipeline._run_words import find_text_space, is_scaled, load_run_features, match_backbones, run_parts
+from covey.pipeline._run_words import find_text_space, match_backbones, run_parts
 from covey.search import SEARCH_ENGINES, Hits, cluster_center, search_rows
 from covey.store import FeatureStore, PartitionInfo, Project
 from covey.types import Backbone, FloatArray, ImageRecord, IntArray, Partition

@@ -118,6 +118,32 @@ def m003_names(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE partitions ADD COLUMN naming TEXT NOT NULL DEFAULT '{}'")
 
 
+def m004_edits(connection: sqlite3.Connection) -> None:
+    """Make the journal of corrections: edits, and the images that each one touches.
+
+    ``payload`` is JSON without any list of images. ``value`` of an image is a cluster, the number of a part, or a
+    place, as the operation has it (`covey.curation`). Nothing that follows from the journal is stored.
+    """
+    connection.execute("""
+        CREATE TABLE edits (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            uuid TEXT NOT NULL UNIQUE,
+            at TEXT NOT NULL,
+            author TEXT NOT NULL,
+            op TEXT NOT NULL,
+            payload TEXT NOT NULL,
+            undoes INTEGER REFERENCES edits (seq),
+            covey_version TEXT NOT NULL
+        )""")
+    connection.execute("""
+        CREATE TABLE edit_images (
+            edit INTEGER NOT NULL REFERENCES edits (seq),
+            image INTEGER NOT NULL,
+            value INTEGER NOT NULL,
+            PRIMARY KEY (edit, image)
+        ) WITHOUT ROWID""")
+
+
 def m005_pixels(connection: sqlite3.Connection) -> None:
     """Make room for what reading an image tells: equal pixels, notes, raw files beside a JPEG, and what was left out.
 
@@ -140,6 +166,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     m001_images,
     m002_partitions,
     m003_names,
+    m004_edits,
     m005_pixels,
 )
 """Step i takes a file from schema i to schema i + 1."""

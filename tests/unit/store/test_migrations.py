@@ -10,7 +10,18 @@ from covey.store import Project, _migrations
 from covey.store._database import connect
 from covey.store._migrations import APPLICATION_ID, MIGRATIONS, migrate, read_schema
 
-TABLES = {"assignments", "clusters", "files", "images", "migrations", "partitions", "scans", "sources"}
+TABLES = {
+    "assignments",
+    "clusters",
+    "edit_images",
+    "edits",
+    "files",
+    "images",
+    "migrations",
+    "partitions",
+    "scans",
+    "sources",
+}
 
 
 def tables_of(path: Path) -> set[str]:

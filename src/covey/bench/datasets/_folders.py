@@ -58,7 +58,25 @@ def load_image_folder(root: Path, *, name: str | None = None) -> Dataset:
 
 
 def load_half_folder(root: Path, *, name: str) -> Dataset:
-    """Read the images of one folder with a folder for each class; half of the rows are fitted."""
+    """Read the images of one folder with a folder for each class; half of the rows are fitted.
+
+    Parameters
+    ----------
+    root : Path
+        Holds a folder of images for each class.
+    name : str
+        Name of the data set.
+
+    Returns
+    -------
+    dataset : Dataset
+        Split at random, with a fixed seed and without a look at the labels.
+
+    Raises
+    ------
+    DatasetError
+        If a class has no images.
+    """
     whole, classes = read_classes(root, name, None)
     return Dataset(*split_rows(whole, share=0.5), classes)
 
@@ -205,7 +223,29 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def read_classes(folder: Path, name: str, classes: tuple[str, ...] | None) -> tuple[Split, tuple[str, ...]]:
-    """Read the images below each class's folder; without `classes`, every folder with images is one."""
+    """Read the images below each class's folder; without `classes`, every folder with images is one.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder of images for each class.
+    name : str
+        Name of the data set.
+    classes : tuple of str or None
+        The folders to read, in the order of their labels.
+
+    Returns
+    -------
+    split : Split
+        The images of all classes, with their labels.
+    classes : tuple of str
+        Names of the classes; label i is the i-th.
+
+    Raises
+    ------
+    DatasetError
+        If a class has no images.
+    """
     found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
     images = {label: list_pictures(found[label]) for label in (found if classes is None else classes) if label in found}
     classes = classes or tuple(label for label, paths in images.items() if paths)

@@ -73,7 +73,15 @@ class Note(NamedTuple):
 
 
 class DecodedImage(NamedTuple):
-    """A decoded image and what is to be said of it."""
+    """A decoded image and what is to be said of it.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        With its pixels in memory.
+    notes : tuple of Note
+        What was unusual about the file; empty for most.
+    """
 
     image: Image.Image
     notes: tuple[Note, ...]
