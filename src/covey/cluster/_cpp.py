@@ -283,9 +283,8 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         Returns
         -------
         self : CPP
-            With `n_clusters_`, `labels_`, `probabilities_` and `diagnostics_` changed, and `predict` with them: as if
-            it had been fitted so, unless there are more clusters than landmarks. The parameter `n_clusters` stays what
-            the caller set. If anything fails, nothing is changed.
+            With `n_clusters_`, `labels_`, `probabilities_` and `diagnostics_` changed, and `predict` with them. The
+            parameter `n_clusters` stays what the caller set. If anything fails, nothing is changed.
 
         Raises
         ------
@@ -296,6 +295,11 @@ class CPP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer):  # 
         -----
         ConvergenceWarning
             If clusters stayed empty.
+
+        Notes
+        -----
+        With a fixed `gamma` and `code_size` it is as if it had been fitted so, unless there are more clusters than
+        landmarks. By default both follow `n_clusters`: for a number that is half or twice as large, fit again.
         """
         check_is_fitted(self)
         with restored_on_failure(self):

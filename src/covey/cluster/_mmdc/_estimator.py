@@ -133,8 +133,8 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     input_size : int, default=32
         Height and width of what the network sees, in pixels, at least 16.
     crops : float or sequence of float, default=0.625
-        Sides in (0, 1] of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The first
-        is that of the center crop by which an image is assigned and labeled.
+        Sides in (0, 1] of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The
+        first is that of the center crop by which an image is assigned and labeled.
     flip : bool, default=True
         Whether half of the copies are mirrored.
     jitter : sequence of float, default=(0.4, 0.4, 0.4, 0.125)
@@ -234,7 +234,7 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     trunk: Trunk = choice("small_vgg", ("resnet18", "small_vgg"))
     width: int | None = integer(None, optional=True)
     input_size: int = integer(32, minimum=_LEAST_SIZE_PX)
-    crops: float | Sequence[float] = checked(0.625, _check_crops, "a number in (0, 1] or a sequence of such")
+    crops: float | Sequence[float] = checked(0.625, _check_crops, "a share in (0, 1] or a sequence of such")
     flip: bool = flag(True)
     jitter: Sequence[float] = checked((0.4, 0.4, 0.4, 0.125), _check_jitter, "four numbers of at least 0")
     grayscale: float = real(0.2, high=1.0)
