@@ -84,9 +84,7 @@ def top_products(
     values, indices = [], []
     for columns in iter_chunks(len(right), _MAX_COLUMNS):
         # One block of scores, (b, width), with the rows' own columns out of the way.
-        scores = _multiply(left, right[columns].T, workspace)
-        if bias is not None:
-            scores += bias[columns]
+        scores = _multiply(left, right[columns].T, None if bias is None else bias[columns], workspace)
         if own is not None:
             rows = torch.nonzero((own >= columns.start) & (own < columns.stop)).squeeze(1)
             scores[rows, own[rows] - columns.start] = -torch.inf
@@ -134,12 +132,12 @@ def top_scores(scores: Tensor, n_top: int) -> tuple[Tensor, Tensor]:
     return values, (places // n_top) * n_groups + best.gather(1, places % n_top)
 
 
-def _multiply(left: Tensor, right: Tensor, workspace: Tensor | None) -> Tensor:
-    """Return ``left @ right``, (b, width), in the workspace if there is one."""
+def _multiply(left: Tensor, right: Tensor, bias: Tensor | None, workspace: Tensor | None) -> Tensor:
+    """Return ``left @ right + bias``, (b, width), in the workspace if there is one."""
     if workspace is None:
-        return left @ right
+        return left @ right if bias is None else torch.addmm(bias, left, right)
     scores = workspace[: len(left) * right.shape[1]].view(len(left), -1)
-    return torch.mm(left, right, out=scores)
+    return torch.mm(left, right, out=scores) if bias is None else torch.addmm(bias, left, right, out=scores)
 
 
 def _group_size(n_columns: int, n_top: int) -> int:

@@ -119,7 +119,7 @@ def test_the_plan_of_a_dry_run(picture_folder: Path, project: Path) -> None:
 def test_no_picture_that_can_be_decoded(picture_folder: Path, project: Path) -> None:
     for path in picture_folder.iterdir():
         path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ProjectError, match="None of the 24 pictures could be decoded"):
+    with pytest.raises(ProjectError, match="None of the 24 images could be decoded"):
         cluster_folder([picture_folder], project, n_clusters=3, method="mmdc", params=SHORT)
 
 

@@ -108,7 +108,7 @@ def test_the_fast_way_is_compared_with_the_exact_one(tiny_model: Tiny, picture_f
     assert found["is_close"] == (found["cosine_min"] > 0.999)
     assert "against torch in float32, 24 pictures" in CliRunner().invoke(cli, words).stdout
     result = CliRunner().invoke(cli, ["models", "check", str(tiny_model("vit")), str(tiny_model("vit"))])
-    assert (result.exit_code, "None of the 0 pictures" in result.stderr) == (1, True)
+    assert (result.exit_code, "None of the 0 images" in result.stderr) == (1, True)
 
 
 def test_exporting(tiny_model: Tiny, tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def test_naming_with_own_words_says_which_bridge_spoke(bridged: Path) -> None:
         names = {cluster.name.name for cluster in project.clusters(1)}
         naming = project.partition_info().naming
     assert (naming["n_words"], naming["n_duplicates"], naming["is_bridge"]) == (2, 1, True)
-    assert len(names) == 2
-    assert {name.removesuffix(" (2)") for name in names} <= {"chessboard", "landscape"}
+    # Two words fit drawings of boards no better than random words do: none is a heading, both are told as runners-up.
+    assert names == {"Unnamed 0", "Unnamed 1"}
+    assert "these words do not separate your images" in text
+    assert naming["note"] in text
     page = (bridged / "gallery" / "index.html").read_text(encoding="utf-8")
     assert all(name in page for name in names)
 

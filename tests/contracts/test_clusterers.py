@@ -32,7 +32,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "spectral": {"n_neighbors": 8, "n_init": 2},
     "ensc": {"gamma": 3.0, "n_candidates": 20, "tol": 1e-2, "n_init": 2},
     "ssc-omp": {"n_nonzero": 4, "n_init": 2},
-    "turtle": {"n_steps": 30, "n_inner_steps": 4, "learning_rate": 5e-2, "inner_learning_rate": 5e-2},
+    "turtle": {"n_steps": 30},
     "hdbscan": {"min_cluster_size": 5},
     "umap-kmeans": {"n_epochs": 30, "n_init": 2},
 }

@@ -100,8 +100,12 @@ def test_of_equal_distances_the_lower_index_wins(dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(nearest_center(grid, centers).labels.numpy(), expected)
 
 
+@pytest.mark.parametrize("cached_entries", [2**22, 0], ids=["one step at a time", "four steps ahead"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_starts_leave_as_little_as_scikit_learns(dtype: torch.dtype) -> None:
+def test_starts_leave_as_little_as_scikit_learns(
+    dtype: torch.dtype, cached_entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covey.cluster._kmeans._CACHED_ENTRIES", cached_entries)
     X, _ = make_blobs(2000, 200, centers=30, cluster_std=3.0, random_state=0)
     rows = torch.from_numpy((X - X.mean(axis=0)).astype(np.float32))
     theirs = [sklearn.cluster.kmeans_plusplus(X, 30, random_state=seed)[1] for seed in range(20)]

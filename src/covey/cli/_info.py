@@ -9,6 +9,7 @@ import click
 
 from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path
 from covey.cli._options import project_argument
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.store import FeatureSetInfo
@@ -30,12 +31,14 @@ def info(project: Path, as_json: bool) -> None:
         echo_json(dataclasses.asdict(summary))
         return
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
-    click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    counts = (ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates)
+    echo(ledger_line(*counts, ledger.failures, n_missing=ledger.n_missing))
+    echo(f"images   {ledger.n_embedded} present, {ledger.n_missing} absent")
     for aside in aside_lines(ledger.notes, ledger.left_out):
-        click.echo(aside)
-    click.echo()
+        echo(aside)
+    echo()
     echo_table(_feature_rows(sizes), ("features", "images", "width", "views", "MB"))
-    click.echo()
+    echo()
     echo_table(
         [
             (
@@ -68,7 +71,12 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
 
 @click.command()
 @project_argument
-@click.option("--run", "partition_id", type=int, help="A run as it was computed.  [default: the corrected result]")
+@click.option(
+    "--run",
+    "partition_id",
+    type=click.IntRange(0, 10**9),
+    help="A run as it was computed.  [default: the corrected result]",
+)
 @click.option("--progress/--no-progress", "has_progress", default=True, help="Draw progress bars.")
 def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None:
     """Write the pages of a project again: of its corrected result, or of a run as it was computed."""
@@ -76,4 +84,4 @@ def gallery(project: Path, partition_id: int | None, has_progress: bool) -> None
 
     with Bars(is_shown=has_progress) as progress:
         page = write_pages(project, partition_id, progress)
-    click.echo(shell_path(page))
+    echo(shell_path(page))

@@ -5,10 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import click
-
 from covey.cli._console import Bars, aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.cli._history import adoption_lines
+from covey.cli._output import echo
 from covey.corrections import adopt_run, find_corrected
 from covey.gallery import write_gallery
 from covey.images import scan_images
@@ -33,6 +32,12 @@ def adopt_into(root: Path, partition_id: int, decision: str) -> list[str]:
     return [] if report is None else adoption_lines(report, root)
 
 
+def finish_run(result: RunResult) -> None:
+    """Record that all of a run is written, its pages too; until then the same command goes on with it."""
+    with Project.open(result.project) as project, project.lock():
+        project.upkeep.finish_run(result.partition_id)
+
+
 def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     """Scan without writing anything and say what a run would do."""
     report = scan_images(plan.sources, **plan.scan_options)
@@ -55,20 +60,20 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     if as_json:
         echo_json(facts)
         return
-    click.echo("Nothing was written. A run would")
+    echo("Nothing was written. A run would")
     verb = "update" if facts["project_exists"] else "make"
-    click.echo(f"  {verb} the project  {shell_path(plan.output)}")
+    echo(f"  {verb} the project  {shell_path(plan.output)}")
     if facts["backbone"]:
-        click.echo(f"  embed             {facts['images']} images with {facts['backbone']}")
+        echo(f"  embed             {facts['images']} images with {facts['backbone']}")
     else:
-        click.echo(f"  pack              {facts['images']} images of {plan.size} x {plan.size} pixels")
+        echo(f"  pack              {facts['images']} images of {plan.size} x {plan.size} pixels")
     if facts["n_views"]:
-        click.echo(f"  embed             {facts['n_views']} views of each image too")
-    click.echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
+        echo(f"  embed             {facts['n_views']} views of each image too")
+    echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
     left_out = ", ".join(f"{count} {code}" for code, count in sorted(skipped.items())) or "nothing"
-    click.echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
+    echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
     for aside in aside_lines({}, report.left_out()):
-        click.echo(f"  {aside}")
+        echo(f"  {aside}")
 
 
 def echo_run(result: RunResult, page: Path | None) -> None:
@@ -76,26 +81,26 @@ def echo_run(result: RunResult, page: Path | None) -> None:
     with Project.open(result.project) as project:
         clusters = project.clusters(result.partition_id)
     if result.selection is not None:
-        click.echo(result.selection.why)
+        echo(result.selection.why)
     rows = [(c.label, c.name.name, c.size, c.mean_confidence, c.cohesion) for c in clusters[:N_CLUSTERS_SHOWN]]
     echo_table(rows, ("cluster", "name", "images", "confidence", "cohesion"))
     if len(clusters) > N_CLUSTERS_SHOWN:
-        click.echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
-    click.echo()
+        echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
+    echo()
     if page is not None:
-        click.echo(f"gallery  {shell_path(page)}")
+        echo(f"gallery  {shell_path(page)}")
     for table in result.tables:
-        click.echo(f"table    {shell_path(table)}")
-    click.echo(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
+        echo(f"table    {shell_path(table)}")
+    echo(f"features {' + '.join(result.backbones) or 'of the network that was trained'}")
     if result.naming is not None:
-        click.echo(naming_line(result.naming))
+        echo(naming_line(result.naming))
     elif result.naming_reason:
-        click.echo(f"names    none: {result.naming_reason}")
+        echo(f"names    none: {result.naming_reason}")
     if result.n_views:
-        click.echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
+        echo(views_line(result.n_views, result.extract.n_views_computed, result.extract.n_views_reused))
     for aside in aside_lines(result.ledger.notes, result.ledger.left_out):
-        click.echo(aside)
-    click.echo(_ledger(result))
+        echo(aside)
+    echo(_ledger(result))
 
 
 def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
@@ -124,11 +129,17 @@ def naming_line(report: NamingReport) -> str:
     said = f"names    {report.n_named} of {report.n_named + report.n_unnamed} clusters, by {report.source}"
     if report.is_bridge:
         said += "; weaker than a model trained on pictures with their texts"
-    return f"{said}; {report.n_words} words of {report.vocabulary}"
+    said += f"; {report.n_words} words of {report.vocabulary}"
+    return f"{said}\n         {report.note}" if report.note else said
 
 
 def _ledger(result: RunResult) -> str:
     ledger = result.ledger
     return ledger_line(
-        ledger.n_found, result.extract.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures
+        ledger.n_found,
+        result.extract.n_computed,
+        ledger.n_embedded,
+        ledger.n_duplicates,
+        ledger.failures,
+        n_missing=ledger.n_missing,
     )

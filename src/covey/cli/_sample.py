@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from covey.cli._console import shell_path
+from covey.cli._output import echo
 
 
 @click.command()
@@ -25,5 +26,5 @@ def sample(folder: Path, kind: Literal["auto", "emoji", "digits"]) -> None:
     from covey.images import sample_images
 
     pictures = sample_images(folder, kind)
-    click.echo(shell_path(pictures))
-    click.echo(f"The classes that are known are in {shell_path(pictures.with_suffix('.csv'))}", err=True)
+    echo(shell_path(pictures))
+    echo(f"The classes that are known are in {shell_path(pictures.with_suffix('.csv'))}", err=True)

@@ -206,7 +206,7 @@ class GaussianMixture(ProbabilisticClusterer):
         many as there are.
     covariance : {"full", "tied", "diagonal", "spherical"}, default="full"
         Of a component: any, one for all components, one variance a dimension, or one variance.
-    ridge : float in (0, inf], default=0.1
+    ridge : float, default=0.1
         Added to the variance of every dimension, as a share of the mean variance of a dimension. It keeps components
         of few rows from collapsing.
     normalize : bool, default=True
@@ -215,7 +215,7 @@ class GaussianMixture(ProbabilisticClusterer):
         Restarts; the most likely mixture is kept.
     max_iter : int, default=300
         Most steps of expectation maximization of a restart.
-    tol : float in (0, inf], default=1e-3
+    tol : float, default=1e-3
         A restart ends when a step raises the mean log-likelihood of a row by less, in nats.
     random_state : int, RandomState, Generator or None, default=None
         Decides the k-means that each restart begins with.

@@ -36,6 +36,10 @@ _NARROW = 96
 """Rows of fewer features gain nothing from bfloat16: rounding them costs more doubt than the product saves."""
 _TILE_ENTRIES = 2**18
 """Squared distances computed at once: a few MB, which stay in a CPU's cache."""
+_CACHED_ENTRIES = 2**22
+"""Features (16 MB) beyond which the rows do not stay in a CPU's cache between two steps of k-means++."""
+_N_AHEAD = 4
+"""Steps of k-means++ for which trials are drawn at once then: one product, which reads all rows, serves them all."""
 _TRIAL_ENTRIES = 2**26
 """Squared distances held at once; more restarts are drawn one batch after the other."""
 
@@ -167,14 +171,17 @@ def plus_plus(points: Points, n_clusters: int, seeds: Sequence[int], inside: Ten
     -----
     k-means++ in the greedy form that scikit-learn has: each step draws 2 + log k rows with probability
     proportional to D², the squared distance to the nearest row drawn before, and keeps the one that leaves the
-    smallest sum of D². Restarts share one product a step, so three cost about a third more than one.
+    smallest sum of D². Restarts share one product a step, so three cost about a third more than one. Of rows that do
+    not stay in a CPU's cache (16 MB), one product serves four steps: trials are drawn ahead, and those of the later
+    steps are accepted with probability D² of then / D² of the draw, which leaves their distribution as it is and some
+    steps with fewer trials.
 
     Products are those of the operand's dtype. What lies below their error counts as zero, so that rows equal to one
     that was drawn are not drawn; if nothing else is left, all is drawn anew with float32 products. A random projection
     to 64 features would be twice as fast and was tried: with one restart it cost 0.2 to 3 % of inertia on five sets,
     since the greedy choice no longer sees which trial lies in the middle of its group.
     """
-    per_batch = max(1, _TRIAL_ENTRIES // (_count_trials(n_clusters) * len(points.rows)))
+    per_batch = max(1, _TRIAL_ENTRIES // (_count_ahead(points) * _count_trials(n_clusters) * len(points.rows)))
     drawn = [
         _draw_batch(points, n_clusters, seeds[batch], None if inside is None else inside[batch])
         for batch in iter_chunks(len(seeds), per_batch)
@@ -449,32 +456,90 @@ def _count_trials(n_clusters: int) -> int:
     return 2 + int(log(n_clusters))
 
 
+def _count_ahead(points: Points) -> int:
+    """Return for how many steps of k-means++ trials are drawn at once."""
+    return _N_AHEAD if points.rows.numel() > _CACHED_ENTRIES else 1
+
+
+class _Source(NamedTuple):
+    """What rows are drawn from: a generator for each of n_seeds restarts, and the rows that it may draw."""
+
+    generators: list[torch.Generator]
+    sizes: Tensor  # (n_seeds,), how many rows
+    members: Tensor  # (n_seeds, n), which: the first ones of each row
+    floor: Tensor  # (n,), error of D² between a row and one drawn nearby
+
+    @classmethod
+    def prepare(cls, points: Points, seeds: Sequence[int], inside: Tensor | None) -> "_Source":
+        """Seed the generators and list the rows."""
+        generators, n, device = (
+            [torch.Generator().manual_seed(seed) for seed in seeds],
+            len(points.rows),
+            points.rows.device,
+        )
+        floor = 2 * score_tolerance(points, slice(None), points.norms)
+        if inside is None:
+            sizes = torch.full((len(seeds),), n, device=device)
+            return cls(generators, sizes, torch.arange(n, device=device).expand(len(seeds), n), floor)
+        members = inside.int().argsort(dim=1, descending=True, stable=True)
+        return cls(generators, inside.sum(dim=1), members, floor)
+
+    def of(self, seed: int) -> "_Source":
+        """Keep one restart."""
+        one = slice(seed, seed + 1)
+        return _Source(self.generators[one], self.sizes[one], self.members[one], self.floor)
+
+    def draw_first(self) -> Tensor:
+        """Draw a row for each restart, uniformly, (n_seeds, 1)."""
+        sizes = zip(self.sizes.tolist(), self.generators, strict=True)
+        places = torch.stack([torch.randint(size, (1,), generator=generator) for size, generator in sizes])
+        return self.members.gather(1, places.to(self.members.device))
+
+    def uniform(self, n_numbers: int) -> Tensor:
+        """Draw numbers in [0, 1) for each restart, (n_seeds, n_numbers)."""
+        numbers = [torch.rand(n_numbers, generator=generator, dtype=torch.float64) for generator in self.generators]
+        return torch.stack(numbers).to(self.floor.device)
+
+    def weights(self, closest: Tensor) -> Tensor:
+        """Return D² (n_seeds, n) without what lies below its error, so that rows equal to a drawn one are not drawn."""
+        return closest.masked_fill(closest <= self.floor, 0)
+
+    def draw(self, weights: Tensor, n_drawn: int) -> Tensor:
+        """Draw rows (n_seeds, n_drawn) with probability D² / Σ D²; by chance where all weights are zero."""
+        mass = weights.cumsum(dim=1, dtype=torch.float64)
+        uniform = self.uniform(n_drawn)
+        by_chance = self.members.gather(1, (uniform * self.sizes[:, None]).long())
+        # Inverse of the cumulated mass.
+        by_mass = torch.searchsorted(mass, uniform * mass[:, -1:], right=True).clamp_(max=mass.shape[1] - 1)
+        return torch.where(mass[:, -1:] > 0, by_mass, by_chance)
+
+
 def _draw_batch(points: Points, n_clusters: int, seeds: Sequence[int], inside: Tensor | None) -> Starts:
     """Draw one set of rows for each seed."""
-    n, n_trials, device = len(points.rows), _count_trials(n_clusters), points.rows.device
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    restart = torch.arange(len(seeds), device=device)
-    sizes, members = _members(len(seeds), n, inside, device)
+    source, n_trials = _Source.prepare(points, seeds, inside), _count_trials(n_clusters)
+    n_ahead = _count_ahead(points)
+    restart = torch.arange(len(seeds), device=points.rows.device)
     # The first row of each restart, uniformly; D², (n_seeds, n), is the squared distance to it, and 0 outside.
-    indices = torch.empty((len(seeds), n_clusters), dtype=torch.int64, device=device)
-    first = [torch.randint(size, (1,), generator=g) for size, g in zip(sizes.tolist(), generators, strict=True)]
-    indices[:, :1] = members.gather(1, torch.stack(first).to(device))
-    unknown = torch.full((len(seeds), n), torch.inf, device=device)
-    closest = unknown if inside is None else unknown.masked_fill_(~inside, 0)
+    indices = torch.empty((len(seeds), n_clusters), dtype=torch.int64, device=points.rows.device)
+    indices[:, :1] = source.draw_first()
+    closest = points.norms.new_full((len(seeds), len(points.rows)), torch.inf)
+    closest = closest if inside is None else closest.masked_fill_(~inside, 0)
     closest = _improve(points, closest, indices[:, :1])[:, 0]
-    labels = torch.zeros(closest.shape, dtype=torch.int64, device=device)
-    floor = 2 * score_tolerance(points, slice(None), points.norms)  # between a row and one drawn nearby
+    labels = torch.zeros(closest.shape, dtype=torch.int64, device=closest.device)
     for step in range(1, n_clusters):
-        # Trials (n_seeds, n_trials) with probability D² / Σ D², by inverting the cumulated mass.
-        mass = closest.masked_fill(closest <= floor, 0).cumsum(dim=1, dtype=torch.float64)
-        if points.operand.dtype != points.rows.dtype and (mass[:, -1] == 0).any():
+        weights = source.weights(closest)
+        if points.operand.dtype != points.rows.dtype and not weights.any(dim=1).all():
             return _draw_batch(points._replace(operand=points.rows), n_clusters, seeds, inside)
-        uniform = torch.stack([torch.rand(n_trials, generator=g, dtype=torch.float64) for g in generators])
-        uniform = uniform.to(device)
-        by_chance = members.gather(1, (uniform * sizes[:, None]).long())
-        trials = torch.where(mass[:, -1:] > 0, _draw_rows(mass, uniform), by_chance)
+        # Trials (n_seeds, n_trials) with probability D² / Σ D², of several steps at once.
+        place = (step - 1) % n_ahead
+        if place == 0:
+            before, pool = weights, source.draw(weights, n_ahead * n_trials)
+            ahead = _improve(points, closest, pool)  # (n_seeds, n_ahead * n_trials, n)
+        part = slice(place * n_trials, (place + 1) * n_trials)
+        trials, improved = pool[:, part], ahead[:, part]
+        if place > 0:
+            trials, improved = _accept(points, source, (before, weights), closest, (trials, improved))
         # Keep the trial that leaves the smallest Σ min(D², |x - trial|²).
-        improved = _improve(points, closest, trials)  # (n_seeds, n_trials, n)
         best = improved.sum(dim=2).argmin(dim=1)
         indices[:, step] = trials[restart, best]
         labels.masked_fill_(improved[restart, best] < closest, step)
@@ -482,17 +547,26 @@ def _draw_batch(points: Points, n_clusters: int, seeds: Sequence[int], inside: T
     return Starts(indices, labels)
 
 
-def _draw_rows(mass: Tensor, uniform: Tensor) -> Tensor:
-    """Turn uniform numbers (n_seeds, n_trials) into rows by cumulated mass (n_seeds, n)."""
-    return torch.searchsorted(mass, uniform * mass[:, -1:], right=True).clamp_(max=mass.shape[1] - 1)
+def _accept(
+    points: Points, source: _Source, weights: tuple[Tensor, Tensor], closest: Tensor, drawn: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Turn trials that were drawn some steps ago into trials of now, by rejection.
 
-
-def _members(n_seeds: int, n: int, inside: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return how many rows each restart may draw, (n_seeds,), and which, (n_seeds, n): the first ones of each row."""
-    if inside is None:
-        rows = torch.arange(n, device=device).expand(n_seeds, n)
-        return torch.full((n_seeds,), n, device=device), rows
-    return inside.sum(dim=1), inside.int().argsort(dim=1, descending=True, stable=True)
+    A row that was drawn with probability ∝ D² of then and is kept with probability D² of now / D² of then is one drawn
+    with probability ∝ D² of now, since D² never grows. `weights` are D² of then and of now, (n_seeds, n); `drawn` are
+    the trials (n_seeds, n_trials) and D² if each were drawn too, (n_seeds, n_trials, n). A rejected trial leaves
+    an infinite sum; a restart that accepts none draws anew.
+    """
+    trials, improved = drawn[0].clone(), torch.minimum(drawn[1], closest[:, None])
+    share = weights[1].gather(1, trials).double() / weights[0].gather(1, trials).clamp(min=torch.finfo().tiny)
+    is_kept = source.uniform(trials.shape[1]) < share
+    for seed in torch.nonzero(~is_kept.any(dim=1))[:, 0].tolist():
+        one = slice(seed, seed + 1)
+        trials[one] = source.of(seed).draw(weights[1][one], trials.shape[1])
+        improved[one] = _improve(points, closest[one], trials[one])
+        is_kept[one] = True
+    improved.masked_fill_(~is_kept[:, :, None], torch.inf)
+    return trials, improved
 
 
 def _improve(points: Points, closest: Tensor, trials: Tensor) -> Tensor:

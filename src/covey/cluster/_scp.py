@@ -1,4 +1,4 @@
-"""SCP: a clustering head that gives two views of an image the same sure prediction [1]_.
+"""SCP: clustering heads that give two views of an image the same sure prediction [1]_.
 
 Its equations are the functions of `covey.objectives.scp`; here are the estimator, its training and published settings.
 
@@ -14,24 +14,24 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from covey._arrays import check_features
-from covey._torch import matmul_dtype, resolve_device, to_numpy, to_tensor
+from covey._torch import matmul_dtype, resolve_device, to_tensor
 from covey.cluster._base import NeighborClusterer, check_n_clusters, predict_features
-from covey.cluster._heads import HeadClusterer, RowScaling
+from covey.cluster._heads import RowScaling, StackClusterer
 from covey.cluster._parameters import check_integer, checked, choice, free, integer, parameters, real
 from covey.cluster._training import (
     Precision,
     TrainingLength,
     adamw,
     iter_batches,
-    kmeans_labels,
+    kmeans_starts,
     make_generators,
     partner_table,
     train,
 )
-from covey.nn import Activation, ClusterMLP, FeatureScaling, Norm, Schedule, learning_rate_schedule
+from covey.nn import Activation, ClusterMLPHeads, FeatureScaling, Norm, Schedule, learning_rate_schedule
 from covey.objectives import mean_log_probabilities, scp_loss
 from covey.objectives.scp import ConfidenceReading
 from covey.types import FloatArray, NeighborGraph, Progress
@@ -39,9 +39,8 @@ from covey.types import FloatArray, NeighborGraph, Progress
 Scaling = Literal["standardize", "l2", "none"]
 Start = Literal["kmeans", "random"]
 
-_START_RESTARTS = 5
-
 _PAPER: Final = {  # section 4.1.2
+    "n_heads": 1,
     "hidden_sizes": (1024, 786, 512, 1024),
     "activation": "relu",  # the paper says "non-linear"; the work that it builds on has ReLU
     "norm": "none",
@@ -77,15 +76,18 @@ def _check_sizes(_: str, sizes: Any) -> None:
 
 
 @parameters
-class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, NeighborClusterer):  # type: ignore[misc]  # scikit-learn has no types
-    """Cluster features by training one head to agree on two views of each row.
+class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StackClusterer, NeighborClusterer):  # type: ignore[misc]  # scikit-learn has no types
+    """Cluster features by training heads to agree on two views of each row.
 
     Parameters
     ----------
     n_clusters : int, default=10
         Number of clusters, K.
+    n_heads : int, default=8
+        Number of last layers on the same hidden layers, H, each with a start of its own; the one with the lowest
+        training loss is kept. The paper has 1.
     hidden_sizes : sequence of int, default=(1024, 786, 512, 1024)
-        Widths of the head's hidden layers.
+        Widths of the hidden layers.
     activation : {"relu", "gelu", "silu"}, default="relu"
         After each hidden layer.
     norm : {"batch", "layer", "none"}, default="batch"
@@ -106,7 +108,8 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
     n_neighbors : int, default=20
         Neighbors that are taken for views if there are none. At most as many as a cluster has rows on average.
     init : {"kmeans", "random"}, default="kmeans"
-        Start of the head: a tenth of the steps learns the labels of a k-means; or at random.
+        Start of each head: in a tenth of the steps it learns the labels of a short spherical k-means of its own on the
+        scaled rows; or at random.
     n_steps : int, default=500
         Length of the training in steps.
     n_epochs : int or None, default=None
@@ -132,7 +135,11 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
         The most probable cluster of each row of `X`.
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
         Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
-    loss_history_ : ndarray of shape (n_epochs,), dtype float32
+    best_head_ : int
+        The head with the lowest loss.
+    head_losses_ : ndarray of shape (n_heads,), dtype float32
+        Mean training loss over the last tenth of the training, in nats; at least ``-2 * alpha * log(n_clusters)``.
+    loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
         Mean training loss of each pass, in nats.
     diagnostics_ : dict
         See the glossary; with ``pairs``, the source of the views: ``"views"`` or ``"neighbors"``.
@@ -145,8 +152,9 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
     -----
     The method is that of Li et al., section 3. Concatenating the features of several backbones gives its SCP-MIX.
 
-    Departs from the paper: without `views`, neighbors are taken for them; the head starts from the clusters of k-means
-    unless ``init="random"``, from where it may merge two clusters for good; losses are means over the batch, where
+    Departs from the paper: without `views`, neighbors are taken for them; there are several heads, since the end of one
+    follows its start; they start from the clusters of k-means unless ``init="random"``, from where a head may merge two
+    clusters for good; losses are means over the batch, where
     the printed sums would drown the entropy term; a pair is always two different views; layers have batch norm, of
     which the paper says nothing. The paper reports the best of 50 runs; expect less from one.
 
@@ -163,6 +171,7 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
 
     n_clusters: int = integer(10)
     _: KW_ONLY
+    n_heads: int = integer(8)
     hidden_sizes: Sequence[int] = checked((1024, 786, 512, 1024), _check_sizes, "a sequence of integers of at least 1")
     activation: Activation = choice("relu", of=get_args(Activation))
     norm: Norm = choice("batch", of=get_args(Norm))
@@ -240,13 +249,14 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
         else:
             bank, partners = _check_views(views, X), None
         source = PairSource(scale(to_tensor(bank, device)), partners, generator)
-        # 2. Labels (n,) that the head starts from.
-        start = start_labels(scale(to_tensor(X, device)), n_clusters, generator) if self.init == "kmeans" else None
-        # 3. Train the head: losses (n_epochs, 1). It labels the rows.
-        head, history = self._train(source, start, weight_generator, progress)
+        # 2. Labels (n_heads, n) that the heads start from.
+        rows = scale(to_tensor(X, device))
+        start = start_labels(rows, n_clusters, self.n_heads, generator) if self.init == "kmeans" else None
+        # 3. Train the heads: losses (n_epochs, n_heads). The one with the lowest late loss labels the rows.
+        heads, history = self._train(source, start, weight_generator, progress)
         self._n_features_out = n_clusters
-        self.loss_history_ = to_numpy(history[:, 0])
-        self._keep_head(X, scale, head, pairs="neighbors" if views is None else "views")
+        self._choose_head(history)
+        self._keep_head(X, scale, heads.single(self.best_head_), pairs="neighbors" if views is None else "views")
 
     def transform(self, X: Any) -> FloatArray:
         """Map rows to where similar images are close: the head's outputs, scaled to unit length.
@@ -278,37 +288,41 @@ class SCP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, HeadClusterer, Neig
 
     def _train(
         self, source: "PairSource", start: Tensor | None, weight_generator: torch.Generator, progress: Progress | None
-    ) -> tuple[ClusterMLP, Tensor]:
-        """Train on the pairs of `source`, from labels `start` (n,); return the head and its losses (n_epochs, 1)."""
+    ) -> tuple[ClusterMLPHeads, Tensor]:
+        """Train on the pairs of `source`; return the heads and their losses (n_epochs, n_heads).
+
+        `start` holds the labels (n_heads, n) that they start from.
+        """
         n_rows, device = len(source.X), source.X.device
-        head = ClusterMLP(
+        heads = ClusterMLPHeads(
             source.X.shape[-1],
             self.hidden_sizes,
             self.n_clusters,
+            n_heads=self.n_heads,
             activation=self.activation,
             norm=self.norm,
             generator=weight_generator,
             compute_dtype=matmul_dtype(device, self.precision),
         ).to(device)
         weights = LossWeights(self.cross_entropy_weight, self.confidence_weight, self.alpha)
-        agreement = ViewAgreement(head, weights=weights, confidence=self.confidence, momentum=self.balance_momentum)
+        agreement = ViewAgreement(heads, weights=weights, confidence=self.confidence, momentum=self.balance_momentum)
         length = TrainingLength.of(n_rows, self.batch_size, self.n_steps, self.n_epochs)
         n_start_steps = 0 if start is None else length.n_steps // 10
 
         def backward(rows: Tensor, step: int) -> Tensor:
-            targets = start[rows] if start is not None and step < n_start_steps else None
+            targets = start[:, rows] if start is not None and step < n_start_steps else None
             return agreement.backward(source.draw(rows), targets)
 
         history, _ = train(
             backward,
             iter_batches(n_rows, length.batch_size, generator=source.generator),
-            adamw([head], weight_decay=self.weight_decay),
+            adamw([heads], weight_decay=self.weight_decay),
             n_steps=length.n_steps,
             steps_per_epoch=length.steps_per_epoch,
             rate_at=learning_rate_schedule(self.learning_rate, length.n_steps, decay=self.schedule),
             progress=progress,
         )
-        return head, history
+        return heads, history
 
 
 def _check_views(views: Any, X: FloatArray) -> FloatArray:
@@ -334,10 +348,10 @@ def unit_rows(X: Tensor) -> Tensor:
     return normalize(X, dim=-1)
 
 
-def start_labels(X: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
-    """Return the labels (n,) of k-means on scaled rows (n, d)."""
-    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-    return kmeans_labels(X, n_clusters, seed, n_init=_START_RESTARTS)
+def start_labels(X: Tensor, n_clusters: int, n_heads: int, generator: torch.Generator) -> Tensor:
+    """Return the labels (n_heads, n) of as many short spherical k-means on scaled rows (n, d)."""
+    seeds = torch.randint(2**31, (n_heads,), generator=generator, device=generator.device).tolist()
+    return kmeans_starts(X, n_clusters, seeds, spherical=True)
 
 
 class PairSource:
@@ -385,7 +399,7 @@ class ViewAgreement:
     Parameters
     ----------
     head : nn.Module
-        Features to logits.
+        Features (2 * batch, d) to logits (..., 2 * batch, n_clusters): those of one head, or of several.
     weights : LossWeights
         Of the three terms.
     confidence : {"mean_of_log", "log_of_mean"}
@@ -404,18 +418,22 @@ class ViewAgreement:
         self._means: list[Tensor | None] = [None, None]
 
     def backward(self, pairs: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Add the gradients of a batch of pairs (2 * batch, d) and return the loss, shape (1,), detached.
+        """Add the gradients of a batch of pairs (2 * batch, d) and return the loss of each head, (n_heads,), detached.
 
-        With `targets` (batch,), the loss is the cross-entropy to these labels instead.
+        With `targets` (..., batch), the loss is the cross-entropy to these labels instead. Losses are summed, so heads
+        meet in the hidden layers alone.
         """
-        logits = self.head(pairs)  # (2 * batch, n_clusters)
-        loss = self._loss(logits) if targets is None else cross_entropy(logits, targets.repeat(2))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return loss.detach()[None]
+        log_p = self.head(pairs).log_softmax(dim=-1)  # (..., 2 * batch, n_clusters)
+        if targets is None:
+            losses = self._losses(*log_p.chunk(2, dim=-2))  # (...)
+        else:
+            both = torch.cat([targets, targets], dim=-1)  # (..., 2 * batch)
+            losses = -log_p.gather(-1, both[..., None]).mean(dim=(-2, -1))
+        losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return losses.detach().reshape(-1)
 
-    def _loss(self, logits: Tensor) -> Tensor:
-        """Return the loss (eq. 6) of pairs."""
-        log_first, log_second = logits.log_softmax(dim=-1).chunk(2)  # (batch, n_clusters) each
+    def _losses(self, log_first: Tensor, log_second: Tensor) -> Tensor:
+        """Return the loss (eq. 6) of each head, from log-probabilities (..., batch, n_clusters) of two views."""
         return scp_loss(
             log_first,
             log_second,
@@ -427,10 +445,10 @@ class ViewAgreement:
         )
 
     def _log_mean(self, view: int, log_p: Tensor) -> Tensor:
-        """Return the log of the mean prediction (n_clusters,): a running one by value, the batch's by gradient."""
+        """Return the log of the mean prediction (..., n_clusters): a running one by value, the batch's by gradient."""
         if self.momentum == 0:
             return mean_log_probabilities(log_p)
-        batch_mean = log_p.exp().mean(dim=0)
+        batch_mean = log_p.exp().mean(dim=-2)
         running = self._means[view]
         blended = batch_mean.detach() if running is None else running.lerp(batch_mean.detach(), 1 - self.momentum)
         self._means[view] = blended

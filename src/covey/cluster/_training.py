@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from covey._arrays import iter_chunks
 from covey._torch import make_generator, resolve_float64_device, to_numpy, to_tensor
@@ -67,18 +68,13 @@ def partner_table(
     return np.hstack([own, table[:, :-1]]) if include_self else table
 
 
-def kmeans_labels(X: Tensor, n_clusters: int, seed: int, *, n_init: int = 1) -> Tensor:
-    """Run k-means on rows (n, d), not to the end, for clusters (n,) to begin with."""
+def kmeans_starts(X: Tensor, n_clusters: int, seeds: Sequence[int], *, spherical: bool = False) -> Tensor:
+    """Run a short k-means on rows (n, d) for each seed; return the labels (n_seeds, n) that heads start from."""
     rows = X.to(resolve_float64_device(str(X.device)))
-    solutions = kmeans(rows, n_clusters, restart_seeds(seed, n_init), max_iter=_START_ITERATIONS)
-    return min(solutions, key=lambda solution: solution.inertia).labels.to(X.device)
-
-
-def kmeans_starts(X: Tensor, n_clusters: int, seeds: Sequence[int]) -> Tensor:
-    """Run k-means on rows (n, d) once a seed, not to the end; return clusters (n_seeds, n) to begin with."""
-    rows = X.to(resolve_float64_device(str(X.device)))
+    if spherical:
+        rows = normalize(rows, dim=1)
     drawn = [restart_seeds(seed, 1)[0] for seed in seeds]
-    solutions = kmeans(rows, n_clusters, drawn, max_iter=_START_ITERATIONS)
+    solutions = kmeans(rows, n_clusters, drawn, spherical=spherical, max_iter=_START_ITERATIONS)
     return torch.stack([solution.labels for solution in solutions]).to(X.device)
 
 

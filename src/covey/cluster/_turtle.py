@@ -7,11 +7,12 @@ chosen without labels.
    arXiv:2406.07236.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -20,14 +21,18 @@ from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
 from covey._arrays import check_features, draw_seed
-from covey._torch import resolve_device, to_numpy, to_tensor
+from covey._torch import resolve_device, to_tensor
 from covey.cluster._base import check_n_clusters
-from covey.cluster._heads import HeadClusterer
+from covey.cluster._heads import StackClusterer
 from covey.cluster._parameters import check_integer, checked, choice, flag, free, integer, parameters, real
 from covey.cluster._training import TrainingLength, iter_batches, make_generators, train
 from covey.nn import FeatureScaling, Schedule, learning_rate_schedule
-from covey.objectives import classifier_loss, turtle_loss
+from covey.objectives import classifier_loss, mean_labels, turtle_loss
 from covey.types import FloatArray, IntArray, Progress
+
+ClassifierStart = Literal["zero", "random", "last"]
+
+_SHORTEST = 1e-12  # of a mean row, against 1 / 0
 
 
 def _check_widths(name: str, widths: Any) -> None:
@@ -36,31 +41,33 @@ def _check_widths(name: str, widths: Any) -> None:
 
 
 @parameters
-class TURTLE(HeadClusterer):
+class TURTLE(StackClusterer):
     """Cluster features so that linear classifiers learn the clusters easily.
 
     Parameters
     ----------
     n_clusters : int, default=10
         Number of clusters, K.
+    n_heads : int, default=4
+        Labelings that are trained side by side, each with classifiers of its own; the one with the lowest loss is kept.
     spaces : sequence of int or None, default=None
         Widths of the feature spaces whose columns are side by side in `X`, as when the features of several backbones
         are joined; they add up to the width of a row. None: one space.
     entropy_weight : float, default=10.0
         Weight γ of the entropy of the mean labels. Larger makes clusters more even.
-    n_inner_steps : int, default=10
+    n_inner_steps : int, default=3
         Steps M that the classifiers learn between two steps of the labeling.
-    keep_classifiers : bool, default=False
-        Whether the classifiers go on from where they are (warm start), or start anew for each step of the labeling.
-    inner_learning_rate : float, default=0.01
-        Learning rate of the classifiers.
-    learning_rate : float, default=0.01
-        Learning rate of the labeling.
+    classifier_init : {"zero", "random", "last"}, default="zero"
+        Start of the classifiers in each step of the labeling: at zero, at random, or where they were (warm start).
+    inner_budget : float, default=8.0
+        The most that the inner steps together change a classifier's logit of a row of mean length, in nats.
+    learning_rate : float, default=2.0
+        The most that a step changes the labeling's logit of a row of mean length, in nats.
     standardize : bool, default=True
         Whether features are z-scored with the training set's mean and standard deviation.
-    n_steps : int, default=400
+    n_steps : int, default=200
         Steps of the labeling, T.
-    batch_size : int, default=2048
+    batch_size : int, default=1024
         Rows of a step; at most n_samples. Many times `n_clusters`, since the entropy is the batch's.
     schedule : {"constant", "cosine"}, default="cosine"
         Learning rate of the labeling over the course of the training.
@@ -75,11 +82,15 @@ class TURTLE(HeadClusterer):
         The most probable cluster of each training row.
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
         Rows sum to 1. None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
-    loss_history_ : ndarray of shape (n_epochs, 2), dtype float32
-        Means of each pass: the classifiers' cross-entropy, summed over spaces, and the entropy of the mean labels, in
-        nats.
+    best_head_ : int
+        The labeling with the lowest loss.
+    head_losses_ : ndarray of shape (n_heads,), dtype float32
+        Mean outer loss over the last tenth of the training, in nats.
+    loss_history_ : ndarray of shape (n_epochs, n_heads), dtype float32
+        Mean outer loss of each pass, in nats: the classifiers' cross-entropy, summed over spaces, minus γ times the
+        entropy of the mean labels.
     diagnostics_ : dict
-        See the glossary; with ``classifier_loss``, the cross-entropy of the last pass.
+        See the glossary; with ``classifier_loss`` and ``balance``, the two terms in the last pass.
 
     See Also
     --------
@@ -88,12 +99,18 @@ class TURTLE(HeadClusterer):
 
     Notes
     -----
-    The labeling tau(x) is the mean over spaces of softmax(theta_k x_k); the classifiers w_k minimize the cross-entropy
-    with tau by a few steps of Adam, and tau minimizes what they are left with, summed over spaces, minus γ times the
-    entropy of the mean of tau. The classifiers count as given in the outer step, so the gradient passes through the
-    labels alone. Departs from the paper: features are z-scored, γ, the step sizes and lengths are ours and the outer
-    rate decays. Written from the paper's equations, without looking at the authors' code.
-    O(n_steps n_inner_steps batch_size n_features n_clusters) time.
+    The labeling tau(x) is the mean over spaces of tau_k(x) = softmax(theta_k x_k); the classifiers w_k minimize the
+    cross-entropy with tau by a few steps of Adam, and tau minimizes what they are left with, summed over spaces, minus
+    γ times the entropy of the mean of tau. The classifiers count as given in the outer step, so the gradient passes
+    through the labels alone.
+
+    A step of Adam with rate r changes the logit of a row x by up to r · |x|_1, so a rate means little without the width
+    of the features: here rates are given in nats and divided by the mean |x|_1 of all spaces together. The inner steps
+    must change little: classifiers with a large budget learn any labels, and then all labelings are equally good.
+
+    Departs from the paper: features are z-scored; γ, budgets and lengths are ours; the outer rate decays; several
+    labelings are trained and one is kept.
+    O(n_heads n_steps n_inner_steps batch_size n_features n_clusters) time.
 
     Examples
     --------
@@ -101,22 +118,23 @@ class TURTLE(HeadClusterer):
     >>> from covey.cluster import TURTLE
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(center, 0.1, (40, 4)) for center in (-1, 1)])
-    >>> labels = TURTLE(n_clusters=2, n_steps=100, random_state=0).fit_predict(X)
+    >>> labels = TURTLE(n_clusters=2, random_state=0).fit_predict(X)
     >>> len(set(labels[:40])), len(set(labels[40:])), labels[0] != labels[40]
     (1, 1, np.True_)
     """
 
     n_clusters: int = integer(10)
     _: KW_ONLY
+    n_heads: int = integer(4)
     spaces: Sequence[int] | None = checked(None, _check_widths, "a sequence of integers of at least 1, or None")
     entropy_weight: float = real(10.0)
-    n_inner_steps: int = integer(10)
-    keep_classifiers: bool = flag(False)
-    inner_learning_rate: float = real(1e-2, above=0.0)
-    learning_rate: float = real(1e-2, above=0.0)
+    n_inner_steps: int = integer(3)
+    classifier_init: ClassifierStart = choice("zero", of=get_args(ClassifierStart))
+    inner_budget: float = real(8.0, above=0.0)
+    learning_rate: float = real(2.0, above=0.0)
     standardize: bool = flag(True)
-    n_steps: int = integer(400)
-    batch_size: int = integer(2048)
+    n_steps: int = integer(200)
+    batch_size: int = integer(1024)
     schedule: Schedule = choice("cosine", of=get_args(Schedule))
     device: str = free("auto")
     random_state: Any = free(None)
@@ -126,23 +144,26 @@ class TURTLE(HeadClusterer):
     def _fit(self, X: FloatArray, *, progress: Progress | None) -> None:
         check_n_clusters(self.n_clusters, len(X))
         spaces = check_spaces(self.spaces, X.shape[1])
-        # 1. Scale the rows, and train the labeling on them: losses (n_epochs, 2).
+        # 1. Scale the rows, and train the labelings on them: their two terms, (n_epochs, 2, n_heads).
         rows = to_tensor(X, resolve_device(self.device))
         scaling = FeatureScaling.fit(rows, standardize=self.standardize)
-        encoder, history = self._train(scaling(rows), spaces, progress)
-        # 2. Its most probable label is a row's cluster.
-        self.loss_history_ = to_numpy(history)
-        self._keep_head(X, scaling, encoder, classifier_loss=float(history[-1, 0]))
+        encoder, terms = self._train(scaling(rows), spaces, progress)
+        # 2. Keep the labeling with the lowest late loss; its most probable label is a row's cluster.
+        self._choose_head(terms[:, 0] - self.entropy_weight * terms[:, 1])
+        cross_entropy, balance = terms[-1, :, self.best_head_].tolist()
+        self._keep_head(X, scaling, encoder.single(self.best_head_), classifier_loss=cross_entropy, balance=balance)
 
     def _train(self, X: Tensor, spaces: list[int], progress: Progress | None) -> tuple["TaskEncoder", Tensor]:
-        """Train on scaled rows X; return the labeling and its losses (n_epochs, 2)."""
+        """Train on scaled rows X; return the labelings and their terms (n_epochs, 2, n_heads)."""
         length = TrainingLength.of(len(X), self.batch_size, self.n_steps, None)
         weight_generator, generator = make_generators(self.random_state, X.device)
-        encoder = TaskEncoder(spaces, self.n_clusters, generator=weight_generator).to(X.device)
-        learners = self._iter_classifiers(spaces, weight_generator, X.device)
+        encoder = TaskEncoder(spaces, self.n_clusters, n_heads=self.n_heads, generator=weight_generator).to(X.device)
+        # A rate of r changes the logit of a row by up to r · |x|_1, so one nat is a rate of 1 / mean |x|_1.
+        nat = 1 / max(float(X.abs().sum(dim=1).mean()), _SHORTEST)
+        learners = self._iter_classifiers(spaces, nat, weight_generator, X.device)
 
         def backward(rows: Tensor, _: int) -> Tensor:
-            # The inner problem for the labels of a batch (batch, n_clusters), then a gradient of the outer one.
+            # The inner problem for the labels of a batch (n_heads, batch, n_clusters), then a gradient of the outer.
             batch, (classifiers, optimizer) = X[rows], next(learners)
             with torch.no_grad():
                 labels = encoder(batch).exp()
@@ -155,20 +176,22 @@ class TURTLE(HeadClusterer):
             torch.optim.Adam(encoder.parameters(), lr=0.0, fused=True),
             n_steps=length.n_steps,
             steps_per_epoch=length.steps_per_epoch,
-            rate_at=learning_rate_schedule(self.learning_rate, length.n_steps, decay=self.schedule),
+            rate_at=learning_rate_schedule(self.learning_rate * nat, length.n_steps, decay=self.schedule),
             progress=progress,
         )
         return encoder, history
 
     def _iter_classifiers(
-        self, spaces: list[int], generator: torch.Generator, device: torch.device
+        self, spaces: list[int], nat: float, generator: torch.Generator, device: torch.device
     ) -> Iterator[tuple["LinearSpaces", torch.optim.Optimizer]]:
         """Yield the classifiers to train and their optimizer: always the same, or new ones."""
+        draws = None if self.classifier_init == "zero" else generator
+        rate = nat * self.inner_budget / self.n_inner_steps
         while True:
-            classifiers = LinearSpaces(spaces, self.n_clusters, generator=generator).to(device)
-            optimizer = torch.optim.Adam(classifiers.parameters(), lr=self.inner_learning_rate, fused=True)
+            classifiers = LinearSpaces(spaces, self.n_clusters, n_heads=self.n_heads, generator=draws).to(device)
+            optimizer = torch.optim.Adam(classifiers.parameters(), lr=rate, fused=True)
             yield classifiers, optimizer
-            while self.keep_classifiers:
+            while self.classifier_init == "last":
                 yield classifiers, optimizer
 
 
@@ -183,7 +206,7 @@ def check_spaces(spaces: Sequence[int] | None, n_features: int) -> list[int]:
 
 
 class LinearSpaces(nn.Module):
-    """One linear layer for each feature space, on its own columns.
+    """Linear layers on the columns of each feature space, one for each of several heads.
 
     Parameters
     ----------
@@ -191,51 +214,73 @@ class LinearSpaces(nn.Module):
         Widths of the spaces, in the order of their columns.
     n_clusters : int
         Outputs of each layer, K.
-    generator : torch.Generator
-        Draws the weights, uniform in ±1/sqrt(width); biases start at zero.
+    n_heads : int
+        Layers of a space, H.
+    generator : torch.Generator or None
+        Draws the weights, uniform in ±1/sqrt(width); None for zeros. Biases start at zero.
     """
 
-    def __init__(self, spaces: Sequence[int], n_clusters: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self, spaces: Sequence[int], n_clusters: int, *, n_heads: int = 1, generator: torch.Generator | None
+    ) -> None:
         super().__init__()
         self.columns = [slice(*ends) for ends in pairwise(accumulate(spaces, initial=0))]
-        self.weights = nn.ParameterList(
-            nn.Parameter((torch.rand(width, n_clusters, generator=generator) * 2 - 1) / width**0.5) for width in spaces
-        )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_clusters)) for _ in spaces)
+        self.weights = nn.ParameterList(_draw_layer((width, n_heads, n_clusters), generator) for width in spaces)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n_heads, n_clusters)) for _ in spaces)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return the logits of every space, (n_spaces, n, n_clusters), for rows (n, sum of widths)."""
-        layers = zip(self.columns, self.weights, self.biases, strict=True)
-        return torch.stack([rows[:, columns] @ weight + bias for columns, weight, bias in layers])
+        """Return the logits of every space, (n_spaces, n_heads, n, n_clusters), for rows (n, sum of widths)."""
+        logits = []
+        for columns, weight, bias in zip(self.columns, self.weights, self.biases, strict=True):
+            products = rows[:, columns] @ weight.flatten(1)  # (n, n_heads * n_clusters)
+            logits.append((products.unflatten(1, bias.shape) + bias).transpose(0, 1))
+        return torch.stack(logits)
 
 
 class TaskEncoder(LinearSpaces):
-    """The labeling: the mean over spaces of the softmax of linear layers."""
+    """The labelings: the mean over spaces of the softmax of linear layers."""
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return log tau(x), the log of the mean of the spaces' probabilities, (n, n_clusters)."""
-        return super().forward(rows).log_softmax(dim=2).logsumexp(dim=0) - math.log(len(self.columns))
+        """Return log tau(x), the log of the mean of the spaces' probabilities, (n_heads, n, n_clusters)."""
+        return mean_labels(super().forward(rows).log_softmax(dim=-1))
+
+    def single(self, head: int) -> "TaskEncoder":
+        """Copy one labeling."""
+        single = copy.deepcopy(self)
+        for weight, bias in zip(single.weights, single.biases, strict=True):
+            weight.data, bias.data = weight.data[:, head : head + 1].clone(), bias.data[head : head + 1].clone()
+        return single
+
+
+def _draw_layer(shape: tuple[int, int, int], generator: torch.Generator | None) -> nn.Parameter:
+    """Return weights (width, n_heads, n_clusters), drawn head by head; zeros without a generator."""
+    if generator is None:
+        return nn.Parameter(torch.zeros(shape))
+    width, n_heads, n_clusters = shape
+    drawn = torch.rand(n_heads, width, n_clusters, generator=generator) * 2 - 1
+    return nn.Parameter((drawn / width**0.5).transpose(0, 1).contiguous())
 
 
 def fit_classifiers(
     classifiers: LinearSpaces, rows: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, *, n_steps: int
 ) -> None:
-    """Train the classifiers on soft labels (n, K) of rows (n, d) by a few steps: the inner problem."""
+    """Train classifiers on soft labels (n_heads, n, K) of rows (n, d) by a few steps: the inner problem."""
     for _ in range(n_steps):
         optimizer.zero_grad(set_to_none=True)
-        classifier_loss(classifiers(rows), labels).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        losses = classifier_loss(classifiers(rows), labels)  # (n_heads,), summed: heads stay independent
+        losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
 
 
 def add_task_gradients(
     encoder: TaskEncoder, classifiers: LinearSpaces, rows: Tensor, *, entropy_weight: float
 ) -> Tensor:
-    """Add the gradients of the outer problem to the encoder's, and return its two terms, (2,), detached."""
-    log_labels = encoder(rows)  # (batch, n_clusters)
+    """Add the gradients of the outer problem to the encoder's, and return its two terms, (2, n_heads), detached."""
+    log_labels = encoder(rows)  # (n_heads, batch, n_clusters)
     with torch.no_grad():
-        logits = classifiers(rows)  # (n_spaces, batch, n_clusters), given: the gradient passes through the labels alone
-    loss, cross_entropy, balance = turtle_loss(logits, log_labels, entropy_weight=entropy_weight)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        logits = classifiers(rows)  # (n_spaces, n_heads, batch, n_clusters): given, without a gradient
+    losses, cross_entropy, balance = turtle_loss(logits, log_labels, entropy_weight=entropy_weight)
+    losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return torch.stack([cross_entropy, balance]).detach()
 
 

@@ -1,74 +1,93 @@
-"""From shares of votes to the words for each cluster: weighed against the neighbours, and no words twice."""
+"""From scores of words to the words for each cluster: all clusters at once, and no words twice."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from covey.types import ClusterName, FloatArray, IntArray
 
-_WORTH_IT = 0.5
-"""A free word is taken in place of a better one that is gone if it scores at least this share of it."""
+_TIE: Final = 1e-9
+"""What a place further down in the order of a cluster's words costs: it settles ties, and nothing else."""
 
 
-class Votes(NamedTuple):
-    """Shares of votes, a row for each cluster."""
-
-    labels: IntArray  # (k,) ascending
-    shares: csr_array  # (k, n_words) float64 in [0, 1]
-
-
-class _Candidates(NamedTuple):
+class Candidates(NamedTuple):
     """A cluster's words, best first."""
 
-    words: IntArray
-    scores: FloatArray
+    words: IntArray  # (n,) places in the vocabulary
+    scores: FloatArray  # (n,) in (0, 1], descending
+    is_fit: NDArray[np.bool_]  # (n,) which of them may be its name
 
 
-def choose_names(
-    votes: Votes, rivals: Sequence[IntArray], vocabulary: Sequence[str], threshold: float, n_runners_up: int
-) -> list[ClusterName]:
-    """Weigh shares against rivals and give each cluster words of its own, the surest first."""
-    candidates = [_rank_words(votes.shares, row, rivals[row]) for row in range(len(votes.labels))]
-    best = [found.scores[0] if len(found.scores) else 0.0 for found in candidates]
-    names: dict[int, ClusterName] = {}
-    taken: set[str] = set()
-    for row in sorted(range(len(candidates)), key=lambda row: (-best[row], row)):
-        found, label = candidates[row], int(votes.labels[row])
-        place, name = -1, ""
-        if len(found.scores) and found.scores[0] >= threshold:
-            place, name = _free_words(found, vocabulary, taken, threshold)
-            taken.add(name)
-        rest = [i for i in range(len(found.words)) if i != place][:n_runners_up]
-        names[row] = ClusterName(
-            label=label,
-            name=name,
-            score=float(found.scores[place]) if name else 0.0,
-            runners_up=tuple(vocabulary[int(found.words[i])] for i in rest),
-            runner_up_scores=tuple(float(found.scores[i]) for i in rest),
-        )
-    return [names[row] for row in range(len(candidates))]
-
-
-def _rank_words(shares: csr_array, row: int, rivals: IntArray) -> _Candidates:
-    """Return the words that a cluster voted for with their scores p² / (p + q), best first."""
-    own = shares[[row]].tocoo()
-    words, p = own.coords[1], own.data
-    q = shares[rivals][:, words].max(axis=0).toarray().ravel() if len(rivals) and len(words) else np.zeros(len(words))
-    scores = np.where(p > 0, p * p / np.maximum(p + q, np.finfo(np.float64).tiny), 0)
+def rank_words(words: IntArray, scores: FloatArray, is_fit: NDArray[np.bool_]) -> Candidates:
+    """Order the words that score above 0, best first; of equal scores the word that comes first in the vocabulary."""
+    kept = scores > 0
+    words, scores, is_fit = words[kept], scores[kept], is_fit[kept]
     order = np.lexsort((words, -scores))
-    return _Candidates(words[order].astype(np.int64), np.minimum(scores[order], 1.0).astype(np.float32))
+    return Candidates(words[order], np.minimum(scores[order], 1.0), is_fit[order])
 
 
-def _free_words(found: _Candidates, vocabulary: Sequence[str], taken: set[str], threshold: float) -> tuple[int, str]:
-    """Return the place of a word that no cluster has and that word, or of the best one and it with a number."""
-    for place, (word, score) in enumerate(zip(found.words, found.scores, strict=True)):
-        if score < max(threshold, _WORTH_IT * found.scores[0]):
-            break
-        if vocabulary[word] not in taken:
-            return place, vocabulary[word]
-    number = 2
-    while f"{vocabulary[found.words[0]]} ({number})" in taken:
-        number += 1
-    return 0, f"{vocabulary[found.words[0]]} ({number})"
+def assign_names(
+    labels: IntArray, candidates: Sequence[Candidates], vocabulary: Sequence[str], n_runners_up: int
+) -> list[ClusterName]:
+    """Give each cluster a word of its own, or none, so that the sum of their scores is as large as it can be.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (k,), dtype int64
+        The clusters.
+    candidates : sequence of Candidates
+        Their words.
+    vocabulary : sequence of str
+        All words.
+    n_runners_up : int
+        Further words to keep of each cluster, fit or not.
+
+    Returns
+    -------
+    names : list of ClusterName
+        In the order of the labels. A cluster without a word has the name ``""`` and the score 0.
+    """
+    places = _match(candidates)
+    names = []
+    for label, found, place in zip(labels.tolist(), candidates, places, strict=True):
+        rest = [i for i in range(len(found.words)) if i != place][:n_runners_up]
+        names.append(
+            ClusterName(
+                label=label,
+                name=vocabulary[int(found.words[place])] if place is not None else "",
+                score=float(found.scores[place]) if place is not None else 0.0,
+                runners_up=tuple(vocabulary[int(found.words[i])] for i in rest),
+                runner_up_scores=tuple(float(found.scores[i]) for i in rest),
+            )
+        )
+    return names
+
+
+def _match(candidates: Sequence[Candidates]) -> list[int | None]:
+    """Return for each cluster the place of its word among its candidates, None for none.
+
+    Maximum weight matching of clusters and words (Kuhn 1955; solved by Jonker and Volgenant 1987 for sparse weights).
+    Beside the words each cluster has a column of its own that scores 0 and stands for no name, so that a full matching
+    exists. Of a cluster's fit words only the k best can matter: k - 1 others are taken by the other clusters at most.
+    """
+    k = len(candidates)
+    if not k:
+        return []
+    fit = [np.flatnonzero(found.is_fit)[:k] for found in candidates]
+    columns = np.unique(np.concatenate([found.words[places] for found, places in zip(candidates, fit, strict=True)]))
+    rows, cols, costs = [np.arange(k)], [len(columns) + np.arange(k)], [np.full(k, 2.0)]
+    for row, (found, places) in enumerate(zip(candidates, fit, strict=True)):
+        rows.append(np.full(len(places), row))
+        cols.append(np.searchsorted(columns, found.words[places]))
+        costs.append(2.0 - found.scores[places] + _TIE * np.arange(len(places)))
+    entries = (np.concatenate(costs), (np.concatenate(rows), np.concatenate(cols)))
+    matched, taken = min_weight_full_bipartite_matching(csr_array(entries, shape=(k, len(columns) + k)))
+    result: list[int | None] = [None] * k
+    for row, column in zip(matched.tolist(), taken.tolist(), strict=True):
+        if column < len(columns):
+            result[row] = int(np.flatnonzero(candidates[row].words == columns[column])[0])
+    return result

@@ -2,18 +2,30 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from covey._arrays import check_features, cluster_means, iter_blocks, l2_normalize, top_places
-from covey.naming._choice import Votes, choose_names
+from covey.naming._choice import assign_names, rank_words
 from covey.types import NOISE, ClusterName, FloatArray, IntArray
 
-DEFAULT_THRESHOLD = 0.01
-"""Below this score a cluster keeps its number; see `name_clusters`."""
+DEFAULT_THRESHOLD = 0.05
+"""Below this score a cluster stays without a name; see `name_clusters`."""
+
+_WORTH_IT: Final = 0.5
+"""A word can be a cluster's name if it scores at least this share of the cluster's best word."""
 
 _BLOCK_VALUES = 2**23
+
+
+class _Votes(NamedTuple):
+    """Shares of votes, a row for each cluster."""
+
+    labels: IntArray  # (k,) ascending
+    shares: csr_array  # (k, n_words) float64 in [0, 1]
 
 
 def name_clusters(
@@ -27,6 +39,7 @@ def name_clusters(
     n_neighbors: int = 5,
     n_runners_up: int = 4,
     threshold: float = DEFAULT_THRESHOLD,
+    is_allowed: NDArray[np.bool_] | None = None,
 ) -> list[ClusterName]:
     """Name clusters by what their images vote for.
 
@@ -48,8 +61,11 @@ def name_clusters(
         Clusters, nearest by their centres, that a word is weighed against.
     n_runners_up : int, default=4
         Further words to tell.
-    threshold : float, default=0.01
+    threshold : float, default=0.05
         In [0, 1]. A cluster whose best word scores less gets no name.
+    is_allowed : ndarray of shape (k, n_words), dtype bool, optional
+        Which words may name which cluster, a row for each by label, e.g. those of `word_chances` that are no matter of
+        chance; all if not given.
 
     Returns
     -------
@@ -72,9 +88,10 @@ def name_clusters(
     - The score is the share p times ``p / (p + q)``, where q is the largest share that the word has in a neighbouring
       cluster. A word that fits the neighbours as well counts half, so that two clusters of cars are told apart by what
       is not shared.
-    - No two clusters get the same name. The cluster that scores highest takes its word first. One whose best word is
-      gone takes its next free word if that scores at least half as much, else the word with a number, ``car (2)``.
-    - Ties go to the word that comes first in the vocabulary; the authors' order hangs on Python's hash seed.
+    - No two clusters get the same name: of the words that score at least half as much as a cluster's best one each gets
+    one,
+      or none, so that the sum of scores is as large as it can be.
+    - Ties go to the word that comes first in the vocabulary; the authors' order depends on Python's hash seed.
 
     O(n · n_words · d); memory beyond the arguments is a block of 2²³ similarities.
 
@@ -105,7 +122,7 @@ def name_clusters(
     unit, labels = l2_normalize(image_vectors[kept]), labels[kept]
     votes = _count_votes(unit, labels, l2_normalize(word_vectors), temperature, n_votes)
     rivals = _nearest_clusters(unit, np.searchsorted(votes.labels, labels), len(votes.labels), n_neighbors)
-    return choose_names(votes, rivals, vocabulary, threshold, n_runners_up)
+    return _choose_names(votes, rivals, vocabulary, (threshold, is_allowed), n_runners_up)
 
 
 def name_from_captions(
@@ -167,7 +184,7 @@ def name_from_captions(
     shares = csr_array((1.0 / sizes[rows], (rows, columns)), shape=(len(values), len(vocabulary)))
     everyone = np.arange(len(values))
     rivals = [np.delete(everyone, row) for row in everyone]
-    return choose_names(Votes(values, shares), rivals, vocabulary, threshold, n_runners_up)
+    return _choose_names(_Votes(values, shares), rivals, vocabulary, (threshold, None), n_runners_up)
 
 
 def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
@@ -197,7 +214,7 @@ def sample_rows(labels: IntArray, max_images: int = 2000) -> IntArray:
     return np.sort(np.concatenate(picked))
 
 
-def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int) -> Votes:
+def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperature: float, n_votes: int) -> _Votes:
     """Sum each image's probabilities for its likeliest words, cluster by cluster, and divide by the cluster's size."""
     values, places = np.unique(labels, return_inverse=True)
     n_votes = min(max(n_votes, 1), len(words))
@@ -212,7 +229,29 @@ def _count_votes(unit: FloatArray, labels: IntArray, words: FloatArray, temperat
         weights[rows] = np.exp(top - peak) / np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64)
     weights /= np.bincount(places, minlength=len(values))[places][:, None]
     index = (np.repeat(places, n_votes), columns.ravel())
-    return Votes(values, csr_array((weights.ravel(), index), shape=(len(values), len(words))))
+    return _Votes(values, csr_array((weights.ravel(), index), shape=(len(values), len(words))))
+
+
+def _choose_names(
+    votes: _Votes,
+    rivals: Sequence[IntArray],
+    vocabulary: Sequence[str],
+    limits: tuple[float, NDArray[np.bool_] | None],
+    n_runners_up: int,
+) -> list[ClusterName]:
+    """Score each cluster's words by p² / (p + q), and assign them where they score enough and are allowed."""
+    threshold, is_allowed = limits
+    candidates = []
+    for row in range(len(votes.labels)):
+        own = votes.shares[[row]].tocoo()
+        words, p = own.coords[1].astype(np.int64), own.data
+        has_rivals = len(rivals[row]) and len(words)
+        q = votes.shares[rivals[row]][:, words].max(axis=0).toarray().ravel() if has_rivals else np.zeros(len(words))
+        scores = p**2 / np.maximum(p + q, np.finfo(np.float64).tiny)
+        least = max(threshold, _WORTH_IT * scores.max(initial=0))
+        is_fit = scores >= least
+        candidates.append(rank_words(words, scores, is_fit if is_allowed is None else is_fit & is_allowed[row, words]))
+    return assign_names(votes.labels, candidates, vocabulary, n_runners_up)
 
 
 def _nearest_clusters(unit: FloatArray, places: IntArray, n_clusters: int, n_neighbors: int) -> list[IntArray]:

@@ -20,8 +20,10 @@ from covey.types import FloatArray, NeighborGraph
 
 _TILE_BYTES = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
 """Workspace for one block of scores, in bytes."""
-_GATHER_BYTES = {"cpu": 2**21, "cuda": 2**28, "mps": 2**26}
+_GATHER_BYTES = {"cpu": 2**19, "cuda": 2**28, "mps": 2**26}
 """Workspace for the rows of candidates, in bytes; on a CPU it has to stay in the second-level cache."""
+_N_MORE = 4
+"""Candidates beyond the neighbors where products are float32."""
 _FLOAT32_ROUNDING = 2.0**-24
 _BFLOAT16_ROUNDING = 2.0**-8
 
@@ -102,8 +104,10 @@ def _make_space(X: FloatArray, metric: str, device: torch.device) -> _Space:
 def _search(space: _Space, rows: Tensor, n_neighbors: int, dtype: torch.dtype) -> _Found:
     """Find neighbors of `rows` among all rows with products in `dtype`."""
     (n, d), device = space.points.shape, space.points.device
-    n_candidates = min(n_neighbors + max(8, n_neighbors // 4), n - 1)
-    right = _operand(space, dtype)
+    # Rounding moves more rows past the last neighbor in bfloat16 than in float32.
+    n_more = max(8, n_neighbors // 4) if dtype == torch.bfloat16 else _N_MORE
+    n_candidates = min(n_neighbors + n_more, n - 1)
+    right, bias = _operand(space, dtype)
     width = block_width(len(right))
     row_bytes = width * right.element_size()
     height = max(1, _TILE_BYTES[device.type] // row_bytes)
@@ -112,8 +116,9 @@ def _search(space: _Space, rows: Tensor, n_neighbors: int, dtype: torch.dtype) -
     for chunk in iter_blocks(len(rows), row_bytes, _TILE_BYTES[device.type]):
         # Candidates by products, (b, n_candidates); what was left out scores at most `bound`, (b,).
         left = right[rows[chunk]]
-        left[:, d : d + 2] = 1
-        scores, candidates = top_products(left, right, n_candidates, own=rows[chunk], workspace=workspace)
+        if bias is None:
+            left[:, d : d + 2] = 1
+        scores, candidates = top_products(left, right, n_candidates, bias=bias, own=rows[chunk], workspace=workspace)
         bound = scores[:, -1]
         # Neighbors by float32 differences, (b, n_neighbors).
         indices, distances = _by_distance(space, rows[chunk], candidates, n_neighbors)
@@ -124,19 +129,24 @@ def _search(space: _Space, rows: Tensor, n_neighbors: int, dtype: torch.dtype) -
     return _Found(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def _operand(space: _Space, dtype: torch.dtype) -> Tensor:
-    """Append -(|p|² + extra)/2 to each row as two columns, because bfloat16 has too few digits for one.
+def _operand(space: _Space, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Return rows (n', d') and a bias (n',) so that p_i · p_j - (|p_j|² + extra_j)/2 is largest for the nearest j.
 
-    With 1, 1 in their place on the left, the product is p_i · p_j - (|p_j|² + extra_j)/2: largest for the nearest j.
-    The rows that `pad_rows` adds are so far away that they are no row's neighbor.
+    In bfloat16 there is no bias: it would have too few digits, so it is two more columns, with 1, 1 in their place on
+    the left. The rows that `pad_rows` adds are so far away that they are not a neighbor of any row.
     """
     n, d = space.points.shape
-    right = pad_rows(space.points, dtype, n_extra=2)
     half = space.squares / -2
+    if dtype == torch.float32:
+        right = pad_rows(space.points, dtype)
+        bias = torch.full((len(right),), torch.finfo(dtype).min, device=right.device)
+        bias[:n] = half
+        return right, bias
+    right = pad_rows(space.points, dtype, n_extra=2)
     right[:n, d] = half
     right[:n, d + 1] = half - right[:n, d].float()
     right[n:, d] = torch.finfo(dtype).min
-    return right
+    return right, None
 
 
 def _by_distance(space: _Space, rows: Tensor, candidates: Tensor, n_neighbors: int) -> tuple[Tensor, Tensor]:
@@ -150,10 +160,14 @@ def _squared_distances(space: _Space, rows: Tensor, candidates: Tensor) -> Tenso
     """Compute squared distances from differences, shape (b, n_candidates)."""
     n_candidates, d = candidates.shape[1], space.points.shape[1]
     distances = torch.empty(candidates.shape, device=rows.device)
-    for chunk in iter_blocks(len(rows), n_candidates * d * 4, _GATHER_BYTES[rows.device.type]):
-        gathered = space.points.index_select(0, candidates[chunk].flatten()).view(-1, n_candidates, d)
-        gathered -= space.points[rows[chunk], None]
-        distances[chunk] = gathered.square_().sum(dim=2)
+    own, row_bytes, workspace_bytes = space.points[rows, None], n_candidates * d * 4, _GATHER_BYTES[rows.device.type]
+    # One buffer for all blocks: allocating one each time costs more than filling it.
+    buffer = own.new_empty(max(1, workspace_bytes // row_bytes) * n_candidates, d)
+    for chunk in iter_blocks(len(rows), row_bytes, workspace_bytes):
+        picked = candidates[chunk].flatten()
+        gathered = torch.index_select(space.points, 0, picked, out=buffer[: len(picked)]).view(-1, n_candidates, d)
+        gathered -= own[chunk]
+        torch.sum(gathered.square_(), dim=2, out=distances[chunk])
     is_zero = (space.extra[rows, None] + space.extra[candidates]) > 0
     return distances.masked_fill_(is_zero, 2.0)  # exactly, so that these are ties
 

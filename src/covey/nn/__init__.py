@@ -8,7 +8,7 @@ from covey.nn.code_heads import CodeHeads, LinearCodeHeads
 from covey.nn.convnets import ResNet18, SmallVGG, SobelFilter, Trunk, TwoHeadedConvNet
 from covey.nn.heads import StackedHeads, update_average
 from covey.nn.linear import LinearHeads
-from covey.nn.mlp import Activation, ClusterMLP, Norm
+from covey.nn.mlp import Activation, ClusterMLP, ClusterMLPHeads, Norm
 from covey.nn.scaling import FeatureScaling
 from covey.nn.schedules import Schedule, learning_rate_schedule
 
@@ -18,6 +18,7 @@ __all__ = [
     "CodeHeads",
     "LinearCodeHeads",
     "ClusterMLP",
+    "ClusterMLPHeads",
     "Activation",
     "Norm",
     "FeatureScaling",

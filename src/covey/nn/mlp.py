@@ -1,8 +1,9 @@
-"""A plain multi-layer perceptron that ends in cluster logits."""
+"""Multi-layer perceptrons that end in cluster logits: one head, or several on one trunk."""
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +93,61 @@ class ClusterMLP(nn.Module):
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         dtype = weight.dtype if weight.dtype == torch.float64 else self.compute_dtype
         return F.linear(x.to(dtype), weight.to(dtype), bias.to(dtype)).to(weight.dtype)
+
+
+class ClusterMLPHeads(ClusterMLP):
+    """Map features through shared hidden layers to the logits of several heads, each a linear layer.
+
+    Parameters
+    ----------
+    n_features, hidden_sizes, n_clusters
+        As in `ClusterMLP`.
+    n_heads : int
+        Last layers, H.
+    **form
+        The other parameters of `ClusterMLP`.
+    """
+
+    def __init__(
+        self, n_features: int, hidden_sizes: Sequence[int], n_clusters: int, *, n_heads: int, **form: Any
+    ) -> None:
+        super().__init__(n_features, hidden_sizes, n_heads * n_clusters, **form)
+        self.n_heads = n_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features to the logits of each head.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Features.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_heads, batch, n_clusters), dtype float32 (float64 for float64 weights)
+            Before the softmax; a transposed view.
+        """
+        logits = super().forward(x)  # (batch, n_heads * n_clusters)
+        return logits.view(len(x), self.n_heads, -1).transpose(0, 1)
+
+    def single(self, head: int) -> "ClusterMLPHeads":
+        """Copy the hidden layers and one head.
+
+        Parameters
+        ----------
+        head : int
+            Which, in [0, n_heads).
+
+        Returns
+        -------
+        single : ClusterMLPHeads
+            With one head, same weights.
+        """
+        single = copy.deepcopy(self)
+        single.n_heads = 1
+        for layers in (single.weights, single.biases):
+            layers[-1] = nn.Parameter(layers[-1].detach().unflatten(0, (self.n_heads, -1))[head].clone())
+        return single
 
 
 def _draw(shape: tuple[int, ...], n_in: int, generator: torch.Generator) -> Tensor:

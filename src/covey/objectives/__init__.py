@@ -37,7 +37,7 @@ from covey.objectives.temi import (
     temi_loss,
     update_class_prior,
 )
-from covey.objectives.turtle import classifier_loss, turtle_loss
+from covey.objectives.turtle import classifier_loss, mean_labels, turtle_loss
 
 __all__ = [
     "pointwise_mutual_information",
@@ -52,6 +52,7 @@ __all__ = [
     "confidence_loss",
     "balance_entropy",
     "classifier_loss",
+    "mean_labels",
     "turtle_loss",
     "coding_rate",
     "cluster_coding_rate",

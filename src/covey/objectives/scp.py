@@ -30,19 +30,19 @@ def view_cross_entropy(log_first: Tensor, log_second: Tensor) -> Tensor:
 
     Parameters
     ----------
-    log_first, log_second : Tensor of shape (batch, n_clusters)
+    log_first, log_second : Tensor of shape (..., batch, n_clusters)
         Log-probabilities of two views of the same samples; ``exp`` of a row sums to 1.
 
     Returns
     -------
-    loss : Tensor of shape ()
+    loss : Tensor of shape (...)
         In nats; smaller is better. Not symmetric in the views.
 
     Notes
     -----
     Eq. 3, divided by the batch size.
     """
-    return -(log_first.exp() * log_second).sum(dim=-1).mean()
+    return -(log_first.exp() * log_second).sum(dim=-1).mean(dim=-1)
 
 
 def confidence_loss(log_first: Tensor, log_second: Tensor, *, reading: ConfidenceReading = "mean_of_log") -> Tensor:
@@ -50,7 +50,7 @@ def confidence_loss(log_first: Tensor, log_second: Tensor, *, reading: Confidenc
 
     Parameters
     ----------
-    log_first, log_second : Tensor of shape (batch, n_clusters)
+    log_first, log_second : Tensor of shape (..., batch, n_clusters)
         Log-probabilities of two views of the same samples; ``exp`` of a row sums to 1.
     reading : {"mean_of_log", "log_of_mean"}, default="mean_of_log"
         ``"log_of_mean"`` is the printed equation, with the sum inside the logarithm; ``"mean_of_log"`` is what the
@@ -58,7 +58,7 @@ def confidence_loss(log_first: Tensor, log_second: Tensor, *, reading: Confidenc
 
     Returns
     -------
-    loss : Tensor of shape ()
+    loss : Tensor of shape (...)
         In nats, 0 at best. ``"mean_of_log"`` is never the smaller of the two (Jensen).
 
     Raises
@@ -71,11 +71,11 @@ def confidence_loss(log_first: Tensor, log_second: Tensor, *, reading: Confidenc
     Eq. 4: -log Σ_i yᵃ_i · yᵇ_i. With the mean in place of the sum its value is log(batch) larger, its gradient the
     same.
     """
-    log_agreement = (log_first + log_second).logsumexp(dim=-1)  # (batch,)
+    log_agreement = (log_first + log_second).logsumexp(dim=-1)  # (..., batch)
     if reading == "mean_of_log":
-        return -log_agreement.mean()
+        return -log_agreement.mean(dim=-1)
     if reading == "log_of_mean":
-        return math.log(len(log_agreement)) - log_agreement.logsumexp(dim=0)
+        return math.log(log_agreement.shape[-1]) - log_agreement.logsumexp(dim=-1)
     raise ValueError(f"reading is {reading!r}; it must be 'mean_of_log' or 'log_of_mean'.")
 
 
@@ -84,12 +84,12 @@ def balance_entropy(log_mean_first: Tensor, log_mean_second: Tensor) -> Tensor:
 
     Parameters
     ----------
-    log_mean_first, log_mean_second : Tensor of shape (n_clusters,)
+    log_mean_first, log_mean_second : Tensor of shape (..., n_clusters)
         Log of each view's mean prediction, over the batch or a running one.
 
     Returns
     -------
-    entropy : Tensor of shape ()
+    entropy : Tensor of shape (...)
         In nats, in [0, 2 log(n_clusters)]; larger is better.
 
     Notes
@@ -113,7 +113,7 @@ def scp_loss(
 
     Parameters
     ----------
-    log_first, log_second : Tensor of shape (batch, n_clusters)
+    log_first, log_second : Tensor of shape (..., batch, n_clusters)
         Log-probabilities of two views of the same samples; ``exp`` of a row sums to 1.
     alpha : float
         Weight α of the entropy term. At 1 and below, a single sure cluster is no worse than equal predictions for all.
@@ -121,12 +121,12 @@ def scp_loss(
         See `confidence_loss`.
     cross_entropy_weight, confidence_weight : float, default=1.0
         Weights of eqs. 3 and 4; the paper's ablations leave a term out.
-    log_means : tuple of two Tensors of shape (n_clusters,), default=None
+    log_means : tuple of two Tensors of shape (..., n_clusters), default=None
         Log of each view's mean prediction, e.g. a running one; None for the batch's.
 
     Returns
     -------
-    loss : Tensor of shape ()
+    loss : Tensor of shape (...)
         In nats; smaller is better, ``-2 alpha log(n_clusters)`` at best, 0 when all is one sure cluster.
 
     Raises
@@ -143,7 +143,7 @@ def scp_loss(
             f"log_first {tuple(log_first.shape)} and log_second {tuple(log_second.shape)} must have one shape."
         )
     if log_means is None:
-        log_means = mean_log_probabilities(log_first), mean_log_probabilities(log_second)  # (n_clusters,) each
+        log_means = mean_log_probabilities(log_first), mean_log_probabilities(log_second)  # (..., n_clusters) each
     balance = balance_entropy(*log_means)
     confidence = confidence_loss(log_first, log_second, reading=reading)
     agreement = view_cross_entropy(log_first, log_second)

@@ -117,7 +117,7 @@ def embed_images(
         n_computed, n_reused = n_computed + report.n_computed, n_reused + report.n_reused
     is_known = [record.id in had_rows for record in project.records()]
     if not is_known:
-        raise ProjectError(f"None of the {len(failures)} pictures could be decoded; skipped.csv says why.")
+        raise ProjectError(f"None of the {len(failures)} images could be decoded; skipped.csv says why.")
     return EmbedReport(len(is_known) - sum(is_known), sum(is_known), failures, n_computed, n_reused)
 
 

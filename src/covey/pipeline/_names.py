@@ -4,22 +4,56 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from covey.errors import CoveyError, ImageReadError, InvalidValueError
 from covey.images import read_image
-from covey.naming import DEFAULT_THRESHOLD, name_clusters, name_from_captions, sample_rows
-from covey.pipeline._run_words import find_text_space
-from covey.store import Project
-from covey.text import Vocabulary, default_vocabulary, vocabulary_from
-from covey.types import Backbone, ByteArray, Captioner, ClusterName, IntArray, Partition, Progress
+from covey.naming import (
+    DEFAULT_THRESHOLD,
+    MAX_CHANCE,
+    class_shares,
+    name_by_hierarchy,
+    name_clusters,
+    name_from_captions,
+    sample_rows,
+    word_chances,
+    words_separate,
+)
+from covey.pipeline._run_words import find_classifier, find_text_space
+from covey.store import PartitionInfo, Project
+from covey.text import (
+    TextSpace,
+    Vocabulary,
+    center_classifier,
+    default_vocabulary,
+    noun_tree,
+    read_classifier,
+    vocabulary_from,
+)
+from covey.types import (
+    Backbone,
+    BackboneSpec,
+    ByteArray,
+    Captioner,
+    ClusterName,
+    FloatArray,
+    IntArray,
+    Partition,
+    Progress,
+)
 
 N_CAPTIONED = 30
 """Images of a cluster that a captioner is asked about."""
 
 MAX_VOTERS, FEWEST_VOTERS, TOTAL_VOTERS = 2000, 50, 100_000
 """Images of a cluster that vote at most, at least (if there are as many), and about how many in all."""
+
+MAX_TESTED_WORDS: Final = 100
+"""Words of a person's list, at most, that are compared with random words; for more, there are too few random ones."""
+
+NOTE_CHANCE: Final = "these words do not separate your images: they fit the clusters no better than random words do"
 
 _STAGE = "name"
 _N_STEPS = 3
@@ -47,6 +81,8 @@ class NamingReport:
         The score below which a cluster got no name.
     n_named, n_unnamed : int
         Clusters with a name, and without one.
+    note : str
+        What a person should know of the words, e.g. that they fit no better than random ones; empty if nothing.
     """
 
     source: str
@@ -58,6 +94,7 @@ class NamingReport:
     threshold: float
     n_named: int
     n_unnamed: int
+    note: str = ""
 
 
 def name_partition(
@@ -82,11 +119,12 @@ def name_partition(
     partition_id : int
         Which run.
     vocabulary : Vocabulary, optional
-        The words to choose from; covey's own list if not given.
+        The words to choose from. If neither they nor templates are given, the nouns of WordNet above the classes of the
+        classifier that comes with the backbone's weights; without a classifier covey's own list.
     templates : sequence of str, optional
         Prompts with ``{}`` for the word, averaged; that of the space if there are none. Not with a captioner.
-    threshold : float, default=0.01
-        In [0, 1]; a cluster whose best word scores less keeps its number.
+    threshold : float, default=0.05
+        In [0, 1]; a cluster whose best word scores less is called "Unnamed" with its number.
     n_runners_up : int, default=4
         Further words to keep.
     captioner : Captioner, optional
@@ -114,47 +152,106 @@ def name_partition(
         raise InvalidValueError(f"The threshold is {threshold}; it must lie in [0, 1].")
     if templates and captioner is not None:
         raise InvalidValueError("A captioner writes its own sentences; leave out the templates.")
-    words = vocabulary or default_vocabulary()
     info, partition = project.partition_info(partition_id), project.partition(partition_id)
-    tell = progress or _silent
+    job = _Job(project, info, partition, threshold, n_runners_up, progress or _silent)
     if captioner is not None:
-        rows, captions = _caption_members(project, partition, captioner, tell)
-        names = name_from_captions(
-            captions, partition.labels[rows], words.words, threshold=threshold, n_runners_up=n_runners_up
-        )
-        source, is_bridge = f"captions of {type(captioner).__name__}", False
+        made = _name_by_captions(job, vocabulary or default_vocabulary(), captioner)
+    elif vocabulary is None and not templates and (classifier := find_classifier(info, backbones=backbones)):
+        made = _name_by_classes(job, *classifier)
     else:
         space, X = find_text_space(project, info, partition.ids, backbones=backbones, device=device)
-        tell(_STAGE, 0, _N_STEPS)
-        templates = tuple(templates) or (space.template,)
-        word_vectors = space.place_words(words.words, templates)
-        tell(_STAGE, 1, _N_STEPS)
-        rows = sample_rows(partition.labels, _images_a_cluster(info.n_clusters))
-        names = name_clusters(
-            space.place_images(X[rows]),
-            partition.labels[rows],
-            words.words,
-            word_vectors,
-            temperature=space.temperature,
-            threshold=threshold,
-            n_runners_up=n_runners_up,
-        )
-        source, is_bridge = space.source, space.is_bridge
-    n_named = sum(bool(name.name) for name in names)
+        made = _name_by_words(job, vocabulary, templates, space, X)
+    n_named = sum(bool(name.name) for name in made.names)
     report = NamingReport(
-        source=source,
-        is_bridge=is_bridge,
-        vocabulary=words.source,
-        n_words=len(words),
-        n_duplicates=words.n_duplicates,
-        templates=tuple(templates),
+        source=made.source,
+        is_bridge=made.is_bridge,
+        vocabulary=made.words.source,
+        n_words=len(made.words),
+        n_duplicates=made.words.n_duplicates,
+        templates=made.templates,
         threshold=threshold,
         n_named=n_named,
-        n_unnamed=len(names) - n_named,
+        n_unnamed=len(made.names) - n_named,
+        note=made.note,
     )
-    project.write_names(info.id, [_or_number(name) for name in names], naming=asdict(report))
-    tell(_STAGE, _N_STEPS, _N_STEPS)
+    project.write_names(info.id, [_or_number(name) for name in made.names], naming=asdict(report))
+    job.tell(_STAGE, _N_STEPS, _N_STEPS)
     return report
+
+
+class _Job(NamedTuple):
+    """What all ways of naming have: the run, and what names are wanted."""
+
+    project: Project
+    info: PartitionInfo
+    partition: Partition
+    threshold: float
+    n_runners_up: int
+    tell: Progress
+
+
+class _Made(NamedTuple):
+    """What a way of naming made, and of what."""
+
+    names: list[ClusterName]
+    words: Vocabulary
+    source: str
+    is_bridge: bool = False
+    templates: tuple[str, ...] = ()
+    note: str = ""
+
+
+def _name_by_captions(job: _Job, words: Vocabulary, captioner: Captioner) -> _Made:
+    """Name clusters by the words in what a captioner says of some of their images."""
+    rows, captions = _caption_members(job.project, job.partition, captioner, job.tell)
+    names = name_from_captions(
+        captions, job.partition.labels[rows], words.words, threshold=job.threshold, n_runners_up=job.n_runners_up
+    )
+    return _Made(names, words, f"captions of {type(captioner).__name__}")
+
+
+def _name_by_classes(job: _Job, spec: BackboneSpec, fingerprint: str) -> _Made:
+    """Name clusters by the nouns above the classes of the classifier that comes with a backbone's weights."""
+    X = job.project.features.load(fingerprint, job.partition.ids).X
+    rows = sample_rows(job.partition.labels, _images_a_cluster(job.info.n_clusters))
+    weight, bias = center_classifier(*read_classifier(spec), X)
+    labels, shares = class_shares(X[rows], job.partition.labels[rows], weight, bias)
+    tree = noun_tree()
+    names = name_by_hierarchy(
+        shares, labels, tree.names, tree.below, threshold=job.threshold, n_runners_up=job.n_runners_up
+    )
+    return _Made(names, Vocabulary(tree.names, "WordNet"), f"{spec.name}'s ImageNet classifier")
+
+
+def _name_by_words(
+    job: _Job, vocabulary: Vocabulary | None, templates: Sequence[str], space: TextSpace, X: FloatArray
+) -> _Made:
+    """Name clusters by the words that their images vote for, of a person's list by those that are no chance matches."""
+    words, templates = vocabulary or default_vocabulary(), tuple(templates) or (space.template,)
+    job.tell(_STAGE, 0, _N_STEPS)
+    word_vectors = space.place_words(words.words, templates)
+    job.tell(_STAGE, 1, _N_STEPS)
+    rows = sample_rows(job.partition.labels, _images_a_cluster(job.info.n_clusters))
+    images, labels = space.place_images(X[rows]), job.partition.labels[rows]
+    is_allowed, note = None, ""
+    if vocabulary is not None and len(words) <= MAX_TESTED_WORDS and len(rows):
+        own = {word.casefold() for word in words.words}
+        reference = [word for word in default_vocabulary().words if word not in own]
+        chances = word_chances(images, labels, word_vectors, space.place_words(reference, templates))
+        is_allowed = chances <= MAX_CHANCE
+        if not words_separate(chances):
+            is_allowed, note = np.zeros_like(is_allowed), NOTE_CHANCE
+    names = name_clusters(
+        images,
+        labels,
+        words.words,
+        word_vectors,
+        temperature=space.temperature,
+        threshold=job.threshold,
+        n_runners_up=job.n_runners_up,
+        is_allowed=is_allowed,
+    )
+    return _Made(names, words, space.source, space.is_bridge, templates, note)
 
 
 def try_to_name(
@@ -242,8 +339,8 @@ def _images_a_cluster(n_clusters: int) -> int:
 
 
 def _or_number(name: ClusterName) -> ClusterName:
-    """Call a cluster without a name by its number."""
-    return name if name.name else name._replace(name=f"Cluster {name.label}")
+    """Call a cluster that no word fits by its number; that its words are guesses is not for a heading to hide."""
+    return name if name.name else name._replace(name=f"Unnamed {name.label}")
 
 
 def _silent(stage: str, n_done: int, n_total: int | None) -> None:

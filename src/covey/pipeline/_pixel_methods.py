@@ -54,7 +54,7 @@ def pack_project(project: Project, size: int, progress: Progress | None = None) 
         )
     project.record_failures(packed.failures)
     if not packed.ids:
-        raise ProjectError(f"None of the {len(packed.failures)} pictures could be decoded; skipped.csv says why.")
+        raise ProjectError(f"None of the {len(packed.failures)} images could be decoded; skipped.csv says why.")
     return packed, EmbedReport(len(packed.ids) - packed.n_reused, packed.n_reused, packed.failures)
 
 

@@ -1,6 +1,6 @@
 """Which model lets a run's pictures and words be compared, and the features it speaks of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from covey.backbones import find_spec, load_backbone
 from covey.corrections import feature_fingerprints
@@ -74,10 +74,7 @@ def find_text_space(
         If none of the run's backbones can speak, with what to do about it.
     """
     loaded = match_backbones(info, backbones)
-    parts = [
-        (loaded[fingerprint].spec if fingerprint in loaded else _spec_of(name, info), fingerprint)
-        for name, fingerprint in run_parts(info)
-    ]
+    parts = _known_parts(info, loaded)
     for spec, fingerprint in parts:
         if spec.has_text:
             backbone = loaded[fingerprint] if fingerprint in loaded else load_backbone(spec.name, device=device)
@@ -97,6 +94,34 @@ def find_text_space(
         "text tower, or "
         "one whose weights bring a classifier (covey list backbones)."
     )
+
+
+def find_classifier(info: PartitionInfo, *, backbones: Sequence[Backbone] = ()) -> tuple[BackboneSpec, str] | None:
+    """Find the classifier that names a run's clusters: that of its first backbone with one, if none has a text tower.
+
+    Parameters
+    ----------
+    info : PartitionInfo
+        The run.
+    backbones : sequence of Backbone, optional
+        As for `find_text_space`.
+
+    Returns
+    -------
+    spec : BackboneSpec
+        Of the backbone.
+    fingerprint : str
+        Of its features. None in place of both if a backbone knows words itself, or none brings a classifier.
+
+    Raises
+    ------
+    InvalidValueError
+        As for `find_text_space`, but that the run's backbones know images only.
+    """
+    parts = _known_parts(info, match_backbones(info, backbones))
+    if any(spec.has_text for spec, _ in parts):
+        return None
+    return next(((spec, fingerprint) for spec, fingerprint in parts if spec.classifier), None)
 
 
 def match_backbones(info: PartitionInfo, backbones: Sequence[Backbone]) -> dict[str, Backbone]:
@@ -127,6 +152,14 @@ def match_backbones(info: PartitionInfo, backbones: Sequence[Backbone]) -> dict[
                 f"{', '.join(wanted)}. Leave the model out, or give the one that was clustered with."
             )
     return {backbone.fingerprint: backbone for backbone in backbones}
+
+
+def _known_parts(info: PartitionInfo, loaded: Mapping[str, Backbone]) -> list[tuple[BackboneSpec, str]]:
+    """Return the specs of a run's backbones with the fingerprints of their features."""
+    return [
+        (loaded[fingerprint].spec if fingerprint in loaded else _spec_of(name, info), fingerprint)
+        for name, fingerprint in run_parts(info)
+    ]
 
 
 def _spec_of(name: str, info: PartitionInfo) -> BackboneSpec:

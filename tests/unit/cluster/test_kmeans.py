@@ -178,6 +178,14 @@ def test_sums_in_blocks_are_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts.tolist() == torch.bincount(labels, minlength=9).tolist()
 
 
+@pytest.fixture(params=[2**22, 0], ids=["one step at a time", "four steps ahead"])
+def cached_entries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return from how many features on starts are drawn four steps ahead."""
+    monkeypatch.setattr("covey.cluster._kmeans._CACHED_ENTRIES", request.param)
+    return int(request.param)
+
+
+@pytest.mark.usefixtures("cached_entries")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("width", [3, 200])
 def test_starts_cover_far_groups_and_equal_rows_are_drawn_once(width: int, dtype: torch.dtype) -> None:
@@ -191,6 +199,7 @@ def test_starts_cover_far_groups_and_equal_rows_are_drawn_once(width: int, dtype
         assert torch.equal(indices[labels] % 12, torch.arange(360) % 12)  # the nearest start is its own group's
 
 
+@pytest.mark.usefixtures("cached_entries")
 def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
     generator = torch.Generator().manual_seed(0)
     pairs = 100 * torch.randn(6, 50, generator=generator).repeat_interleave(2, dim=0)
@@ -200,7 +209,8 @@ def test_groups_that_bfloat16_cannot_tell_apart_are_drawn_in_float32() -> None:
         assert sorted(start.tolist()) == list(range(12))
 
 
-def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("cached_entries")
+def test_starts_depend_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     points = Points.prepare(torch.from_numpy(blobs - blobs.mean(axis=0)), torch.float32)
     together = plus_plus(points, 6, [1, 2, 3]).indices
     monkeypatch.setattr("covey.cluster._kmeans._TRIAL_ENTRIES", 1)  # one restart a batch
@@ -209,6 +219,7 @@ def test_starts_hang_on_the_seed_alone(blobs: np.ndarray, monkeypatch: pytest.Mo
     assert not torch.equal(together[0], together[1])
 
 
+@pytest.mark.usefixtures("cached_entries")
 def test_starts_are_drawn_inside_and_cover_what_is_inside() -> None:
     generator = torch.Generator().manual_seed(0)
     groups = 100 * torch.randn(12, 5, generator=generator)
@@ -223,6 +234,7 @@ def test_starts_are_drawn_inside_and_cover_what_is_inside() -> None:
     assert torch.equal(everything, plus_plus(points, 6, [1, 2]).indices)
 
 
+@pytest.mark.usefixtures("cached_entries")
 def test_starts_inside_equal_rows_stay_inside() -> None:
     rows = torch.zeros(50, 3)
     inside = torch.zeros(1, 50, dtype=torch.bool)
@@ -301,3 +313,22 @@ def test_rows_beyond_float32_are_refused_in_fit_and_predict(blobs: np.ndarray) -
         KMeans(2).fit(blobs * np.float32(1e25))
     with pytest.raises(ValueError, match="squared distances fit into float32"):
         KMeans(2).fit(blobs).predict(blobs * np.float32(1e25))
+
+
+def test_trials_of_later_steps_are_drawn_by_the_distances_of_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One trial a step: how often each row comes third is its share of D² after two, drawn ahead or not."""
+    monkeypatch.setattr("covey.cluster._kmeans._count_trials", lambda _: 1)
+    rows = torch.tensor([[0.0], [1.0], [3.0], [7.0], [15.0]])
+    points = Points.prepare(rows - rows.mean(), torch.float32)
+    squares = (rows - rows.T).square().double()
+    expected = torch.zeros(5, dtype=torch.float64)
+    for i in range(5):
+        for j in range(5):
+            third = torch.minimum(squares[i], squares[j])
+            if i != j:
+                expected += third / third.sum() * squares[i, j] / squares[i].sum() / 5
+    for cached_entries in (2**22, 0):
+        monkeypatch.setattr("covey.cluster._kmeans._CACHED_ENTRIES", cached_entries)
+        drawn = plus_plus(points, 3, list(range(20_000))).indices[:, 2]
+        found = torch.bincount(drawn, minlength=5) / 20_000
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=4 * 0.5 / 20_000**0.5)

@@ -1,6 +1,7 @@
 """SCP on small data: scikit-learn's contract, and what the method promises."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from covey.cluster import SCP
-from covey.cluster._scp import PRESETS, LossWeights, PairSource, ViewAgreement
+from covey.cluster._scp import PRESETS, LossWeights, PairSource, ViewAgreement, start_labels
 from covey.errors import UnknownNameError
 from covey.neighbors import nearest_neighbors
-from covey.nn import ClusterMLP
+from covey.nn import ClusterMLP, ClusterMLPHeads
 from covey.objectives import balance_entropy, confidence_loss, scp_loss, view_cross_entropy
 
 SHORT = {"hidden_sizes": (32, 16), "n_steps": 200, "batch_size": 128, "device": "cpu"}
@@ -77,8 +78,11 @@ def test_attributes(fitted):
     assert fitted.probabilities_.shape == (400, 4)
     assert fitted.probabilities_.dtype == np.float32
     np.testing.assert_allclose(fitted.probabilities_.sum(1), 1, rtol=1e-5)
-    assert fitted.loss_history_.shape == (67,)  # 200 steps of 3 a pass
-    assert fitted.loss_history_[-1] < fitted.loss_history_[0]
+    assert fitted.loss_history_.shape == (67, 8)  # 200 steps of 3 a pass
+    assert (fitted.loss_history_[-1] < fitted.loss_history_[0]).all()
+    late = fitted.loss_history_[-6:].mean(axis=0)
+    np.testing.assert_allclose(fitted.head_losses_, late, rtol=1e-5)
+    assert fitted.best_head_ == late.argmin()
 
 
 def test_predict_says_what_fit_said_whatever_the_company(blobs, fitted):
@@ -219,3 +223,31 @@ def test_presets_fit_the_signature(name):
 def test_an_unknown_preset_is_named():
     with pytest.raises(UnknownNameError, match="There are: paper-cifar10"):
         SCP.from_preset("paper")
+
+
+def test_several_heads_have_the_loss_of_each_and_the_gradient_of_their_sum(blobs):
+    generator = torch.Generator().manual_seed(0)
+    heads = ClusterMLPHeads(12, (8,), 4, n_heads=3, activation="relu", norm="none", generator=generator)
+    pairs = torch.from_numpy(blobs[0][:40])
+    agreement = ViewAgreement(heads, weights=LossWeights(entropy=2.0), confidence="mean_of_log", momentum=0.0)
+    reported = agreement.backward(pairs)
+    found = [p.grad.clone() for p in heads.parameters()]
+    heads.zero_grad()
+    losses = [scp_loss(*z.log_softmax(-1).chunk(2), alpha=2.0) for z in heads(pairs)]
+    sum(losses).backward()
+    torch.testing.assert_close(reported, torch.stack(losses).detach())
+    for gradient, parameter in zip(found, heads.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+def test_heads_start_from_labels_of_their_own(blobs):
+    labels = start_labels(torch.from_numpy(blobs[0]), 4, 5, torch.Generator().manual_seed(0))
+    assert labels.shape == (5, 400)
+    assert len({tuple(row) for row in labels.tolist()}) > 1
+
+
+def test_the_published_form_has_one_head(blobs):
+    scp = SCP.from_preset("paper-cifar10", n_clusters=4, hidden_sizes=(32, 16), n_epochs=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert scp.fit(blobs[0]).loss_history_.shape == (2, 1)

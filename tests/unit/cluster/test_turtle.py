@@ -18,7 +18,7 @@ from covey.cluster._turtle import (
 from covey.metrics import adjusted_rand_score
 from covey.objectives import classifier_loss
 
-SHORT = {"n_steps": 30, "n_inner_steps": 4, "learning_rate": 5e-2, "inner_learning_rate": 5e-2, "device": "cpu"}
+SHORT = {"n_steps": 30, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def levels() -> tuple[torch.Tensor, TaskEncoder, LinearSpaces]:
     rows = torch.randn(7, 5, generator=generator)
     return (
         rows,
-        TaskEncoder([3, 2], 4, generator=generator),
-        LinearSpaces([3, 2], 4, generator=generator),
+        TaskEncoder([3, 2], 4, n_heads=2, generator=generator),
+        LinearSpaces([3, 2], 4, n_heads=2, generator=generator),
     )
 
 
@@ -42,7 +42,9 @@ def levels() -> tuple[torch.Tensor, TaskEncoder, LinearSpaces]:
     "change",
     [
         {},
-        {"keep_classifiers": False, "n_inner_steps": 8},
+        {"classifier_init": "random", "n_inner_steps": 8},
+        {"classifier_init": "last"},
+        {"n_heads": 1},
         {"standardize": False},
         {"spaces": [5, 7]},
         {"batch_size": 99},
@@ -55,26 +57,30 @@ def test_finds_blobs(blobs: tuple[np.ndarray, np.ndarray], change: dict[str, obj
 
 def test_labels_are_the_mean_over_spaces(levels: tuple[torch.Tensor, TaskEncoder, LinearSpaces]) -> None:
     rows, encoder, _ = levels
-    first = (rows[:, :3] @ encoder.weights[0] + encoder.biases[0]).softmax(dim=1)
-    second = (rows[:, 3:] @ encoder.weights[1] + encoder.biases[1]).softmax(dim=1)
-    torch.testing.assert_close(encoder(rows).exp(), (first + second) / 2)
+    for head in range(2):
+        first = (rows[:, :3] @ encoder.weights[0][:, head] + encoder.biases[0][head]).softmax(dim=1)
+        second = (rows[:, 3:] @ encoder.weights[1][:, head] + encoder.biases[1][head]).softmax(dim=1)
+        torch.testing.assert_close(encoder(rows)[head].exp(), (first + second) / 2)
+        torch.testing.assert_close(encoder.single(head)(rows)[0], encoder(rows)[head])
 
 
 def test_outer_loss_is_its_equation(levels: tuple[torch.Tensor, TaskEncoder, LinearSpaces]) -> None:
     rows, encoder, classifiers = levels
     found = add_task_gradients(encoder, classifiers, rows, entropy_weight=3.0)
-    tau = encoder(rows).exp()
-    loss = torch.zeros(())
-    for i in range(7):
+    losses, balances = torch.zeros(2), torch.zeros(2)
+    for head in range(2):
+        tau = encoder(rows)[head].exp().detach()
         for k in range(2):
-            for c in range(4):
-                loss = loss - tau[i, c].detach() * classifiers(rows)[k].log_softmax(dim=1)[i, c].detach() / 7
-    mean = tau.mean(dim=0)
-    torch.testing.assert_close(found, torch.stack([loss, -(mean * mean.log()).sum()]).detach())
+            log_q = classifiers(rows)[k, head].log_softmax(dim=1).detach()
+            for i in range(7):
+                for c in range(4):
+                    losses[head] -= tau[i, c] * log_q[i, c] / 7
+        balances[head] = -(tau.mean(dim=0) * tau.mean(dim=0).log()).sum()
+    torch.testing.assert_close(found, torch.stack([losses, balances]))
     given = encoder.weights[0].grad.clone()
     encoder.zero_grad()
-    constant = classifiers(rows).detach()
-    (classifier_loss(constant, encoder(rows).exp()) + 3 * (tau.mean(0) * tau.mean(0).log()).sum()).backward()
+    constant, means = classifiers(rows).detach(), encoder(rows).exp().mean(dim=1)
+    (classifier_loss(constant, encoder(rows).exp()).sum() + 3 * (means * means.log()).sum()).backward()
     torch.testing.assert_close(given, encoder.weights[0].grad)
     assert classifiers.weights[0].grad is None
 
@@ -82,9 +88,9 @@ def test_outer_loss_is_its_equation(levels: tuple[torch.Tensor, TaskEncoder, Lin
 def test_classifiers_learn_the_labels(levels: tuple[torch.Tensor, TaskEncoder, LinearSpaces]) -> None:
     rows, encoder, classifiers = levels
     labels = encoder(rows).detach().exp()
-    before = classifier_loss(classifiers(rows), labels)
+    before = classifier_loss(classifiers(rows), labels)  # of two heads
     fit_classifiers(classifiers, rows, labels, torch.optim.Adam(classifiers.parameters(), lr=0.1), n_steps=20)
-    assert classifier_loss(classifiers(rows), labels) < before
+    assert (classifier_loss(classifiers(rows), labels) < before).all()
     assert encoder.weights[0].grad is None
 
 
@@ -104,10 +110,13 @@ def test_history_and_diagnostics(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     model = TURTLE(3, **{**SHORT, "batch_size": 100}, random_state=0)
     model.fit(blobs[0], progress=lambda *call: calls.append(call))
     assert calls[-1] == ("train", 30, 30)
-    assert model.loss_history_.shape == (10, 2)
-    assert (model.loss_history_[:, 1] <= np.log(3) + 1e-5).all()
-    assert model.loss_history_[-1, 0] < model.loss_history_[0, 0]
-    assert model.diagnostics_["classifier_loss"] == pytest.approx(model.loss_history_[-1, 0])
+    assert model.loss_history_.shape == (10, 4)
+    assert (model.loss_history_ >= -10 * np.log(3) - 1e-4).all()
+    assert (model.loss_history_[-1] < model.loss_history_[0]).all()
+    assert model.best_head_ == model.head_losses_.argmin()
+    assert model.diagnostics_["balance"] <= np.log(3) + 1e-5
+    late = model.diagnostics_["classifier_loss"] - 10 * model.diagnostics_["balance"]
+    assert late == pytest.approx(model.loss_history_[-1, model.best_head_], abs=1e-5)
 
 
 def test_without_the_entropy_it_collapses_and_says_so(blobs: tuple[np.ndarray, np.ndarray]) -> None:
@@ -123,7 +132,7 @@ def test_without_the_entropy_it_collapses_and_says_so(blobs: tuple[np.ndarray, n
 def test_settings_are_chosen_by_generalization(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = blobs
     start = TURTLE(3, **SHORT, random_state=0)
-    found = select_turtle(X, start, [{"n_steps": 2, "learning_rate": 1e-6}, {}])
+    found = select_turtle(X, start, [{"n_steps": 2, "learning_rate": 1e-6, "n_heads": 1}, {}])
     assert found.best.n_steps == 30
     assert found.scores[1] > found.scores[0]
     assert found.scores[1] == generalization(X, found.best.labels_, random_state=0)
@@ -162,7 +171,9 @@ def test_odd_rows_are_fine(blobs: tuple[np.ndarray, np.ndarray]) -> None:
         ("batch_size", 1.5, TypeError),
         ("entropy_weight", -1.0, ValueError),
         ("learning_rate", 0.0, ValueError),
-        ("inner_learning_rate", -1.0, ValueError),
+        ("inner_budget", -1.0, ValueError),
+        ("classifier_init", "one", ValueError),
+        ("n_heads", 0, ValueError),
         ("spaces", [0, 12], ValueError),
     ],
 )
@@ -171,3 +182,29 @@ def test_wrong_parameters_are_named(
 ) -> None:
     with pytest.raises(error, match=name):
         TURTLE(3, **{name: value}).fit(blobs[0])
+
+
+@pytest.mark.parametrize("n_copies", [1, 8, 64])
+def test_rates_do_not_depend_on_the_width_of_a_row(blobs: tuple[np.ndarray, np.ndarray], n_copies: int) -> None:
+    """Columns that are there many times need no other settings."""
+    model = TURTLE(3, **SHORT, random_state=0).fit(np.tile(blobs[0], (1, n_copies)))
+    assert adjusted_rand_score(blobs[1], model.labels_) > 0.95
+
+
+def test_a_step_changes_a_logit_by_the_rate_at_most(levels: tuple[torch.Tensor, TaskEncoder, LinearSpaces]) -> None:
+    rows, _, classifiers = levels
+    nat = 1 / float(rows.abs().sum(dim=1).mean())
+    before = classifiers(rows).detach()
+    labels = torch.eye(4)[torch.arange(7) % 4].expand(2, 7, 4)
+    fit_classifiers(classifiers, rows, labels, torch.optim.Adam(classifiers.parameters(), lr=2 * nat), n_steps=1)
+    change = (classifiers(rows) - before).abs().detach()
+    for space, columns in enumerate(classifiers.columns):
+        bound = 2 * nat * (rows[:, columns].abs().sum(dim=1) + 1)  # the bias changes too
+        assert (change[space] <= bound[:, None] + 1e-5).all()
+        assert change[space].max() > 0.3 * bound.max()
+
+
+def test_heads_do_not_influence_one_another(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    three = TURTLE(3, **SHORT, n_heads=3, random_state=0).fit(blobs[0])
+    one = TURTLE(3, **SHORT, n_heads=1, random_state=0).fit(blobs[0])
+    np.testing.assert_allclose(three.loss_history_[:, :1], one.loss_history_, rtol=1e-3, atol=1e-3)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from covey.nn import ClusterMLP
+from covey.nn import ClusterMLP, ClusterMLPHeads
 
 
 def make(norm="none", activation="relu", **kwargs):
@@ -48,3 +48,15 @@ def test_the_generator_decides_the_weights_and_the_global_one_is_left_alone():
 def test_unknown_choices_are_named(change, name):
     with pytest.raises(ValueError, match=f"{name} is"):
         make(**change)
+
+
+def test_heads_share_the_hidden_layers_and_each_can_be_had_alone():
+    generator = torch.Generator().manual_seed(0)
+    heads = ClusterMLPHeads(5, (8, 6), 3, n_heads=4, activation="relu", norm="batch", generator=generator).eval()
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1))
+    logits = heads(x)
+    assert logits.shape == (4, 7, 3)
+    for head in range(4):
+        single = heads.single(head)
+        torch.testing.assert_close(single(x), logits[head : head + 1])
+        assert single.weights[-1].shape == (3, 6)

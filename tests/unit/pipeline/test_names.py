@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,13 @@ def test_without_folders_there_is_no_vocabulary(coloured_project: MakeProject) -
         folder_vocabulary(project)
 
 
-def test_a_threshold_that_nothing_reaches_leaves_numbers(coloured_project: MakeProject) -> None:
+def test_a_threshold_that_nothing_reaches_leaves_clusters_unnamed(coloured_project: MakeProject) -> None:
     with Project.open(coloured_project(has_names=False)) as project, project.lock():
         words = vocabulary_from(["red", "dark red", "deep red"], source="reds")
         report = name_partition(project, 1, vocabulary=words, threshold=0.9)
         assert (report.n_named, report.n_unnamed) == (0, 3)
         clusters = project.clusters(1)
-        assert [c.name.name for c in clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
+        assert [c.name.name for c in clusters] == ["Unnamed 0", "Unnamed 1", "Unnamed 2"]
         assert all(len(c.name.runners_up) == len(c.name.runner_up_scores) > 0 for c in clusters)
 
 
@@ -156,6 +157,44 @@ def test_an_interruption_while_naming_costs_the_names_alone(
     rows = list(csv.DictReader((folder / "assignments.csv").open(encoding="utf-8")))
     assert {row["cluster"] for row in rows} == {"0", "1", "2"}
     assert (folder / "clusters.json").is_file()
+
+
+@pytest.fixture
+def colour_classes(colour_words: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the backbone have a classifier in place of its text tower: red is fire engines, green frogs, blue sharks."""
+    from covey.backbones import BACKBONES, load_backbone
+
+    spec = replace(BACKBONES["colour_words"], has_text=False, classifier="fc")
+    monkeypatch.setattr(type(load_backbone(colour_words)), "spec", spec)
+    weight = np.zeros((1000, 4), dtype=np.float32)
+    weight[[555, 31, 2], [0, 1, 2]] = 40  # fire engine, tree frog, great white shark
+    monkeypatch.setattr("covey.pipeline._names.read_classifier", lambda _: (weight, np.zeros(1000, dtype=np.float32)))
+    return colour_words
+
+
+def test_a_classifier_names_clusters_without_an_embedder_of_texts(
+    coloured_project: MakeProject, colour_classes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covey.text._minilm.PACKAGE", "no-such-package")
+    with Project.open(coloured_project()) as project:
+        assert colours_of(project) == {
+            "fire engine": {"red"},
+            "tree frog": {"green"},
+            "great white shark": {"blue"},
+        }
+        naming = project.partition_info().naming
+    assert naming["source"] == "colour_words's ImageNet classifier"
+    assert (naming["vocabulary"], naming["is_bridge"], naming["note"]) == ("WordNet", False, "")
+
+
+def test_words_that_fit_by_chance_name_nothing(coloured_project: MakeProject) -> None:
+    words = vocabulary_from(["stapler", "invoice", "deadline"], source="the office")
+    with Project.open(coloured_project(has_names=False)) as project, project.lock():
+        report = name_partition(project, 1, vocabulary=words, threshold=0)
+        assert (report.n_named, report.n_unnamed) == (0, 3)
+        assert report.note.startswith("these words do not separate your images")
+        assert {c.name.name for c in project.clusters(1)} == {"Unnamed 0", "Unnamed 1", "Unnamed 2"}
+        assert project.partition_info().naming["note"] == report.note
 
 
 def test_wrong_requests_are_told(coloured_project: MakeProject) -> None:

@@ -88,14 +88,14 @@ class EnSC(GraphClusterer):
     ----------
     n_clusters : int, default=8
         Number of clusters, K.
-    gamma : float in (0, inf], default=10.0
+    gamma : float, default=10.0
         Weight of the residual, in units of the weight at which a code becomes zero. Larger uses more rows and costs
         more; at most 1 leaves nothing.
     tau : float in (0, 1], default=0.9
         Share of the absolute values in the penalty; the rest are squares, which join similar rows.
     affinity : {"symmetric", "neighbors"}, default="symmetric"
         How codes become a graph: the coefficients themselves, or the three rows with the most similar codes.
-    tol : float in (0, inf], default=1e-3
+    tol : float, default=1e-3
         Largest violation of the optimality conditions, relative to `tau`.
     n_candidates : int, default=50
         How many of the most correlated rows are tried first. Decides the time, not the result.
