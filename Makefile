@@ -52,6 +52,11 @@ test: $(VENV)/.develop
 test-all: $(VENV)/.develop
 	$(PYTEST) -m "not gpu and not network $(if $(CHROMIUM),,and not browser)"
 
+# Damaged input of every kind for an hour; the test suite does it for a minute.
+MINUTES ?= 60
+fuzz: $(VENV)/.develop
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES) --output benchmarks/fuzz.csv
+
 lint: $(VENV)/.develop
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -10,7 +10,8 @@ if for more than half the name is below the class (a kind of it, which the label
 shares of the names shown, and the share of clusters that have one.
 
 `grid` is what min_share and the threshold were chosen by: the smallest min_share for which, with seed 0 and the
-threshold .05, no name of Imagenette and CIFAR-10 is wrong. Both sets are thus not unseen. Flickr8k and emoji, which nothing was chosen
+threshold .05, no name of Imagenette and CIFAR-10 is wrong. Both sets are thus not unseen. Flickr8k and emoji, which
+nothing was chosen
 by, have no classes that a script could judge by; docs/guide/names-and-search.md tells what was seen there.
 """
 

@@ -1,4 +1,4 @@
-"""What every array room needs: checks, chunks, normalization, seeds (NumPy only)."""
+"""What every package that computes with arrays needs: checks, chunks, normalization, seeds (NumPy only)."""
 
 from collections.abc import Iterator
 from typing import Any

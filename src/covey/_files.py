@@ -1,6 +1,6 @@
 """Files: written whole or not at all, read by their header, locked by one process at a time.
 
-It knows no image and no table and lies below every room that writes. May import NumPy, `filelock` and `covey.errors`.
+It knows no image and no table and is below every package that writes. May import NumPy, `filelock` and `covey.errors`.
 """
 
 import errno
@@ -144,8 +144,8 @@ def read_safetensors_header(path: Path) -> SafetensorsHeader:
         if 8 + length > n_bytes:
             raise DamagedFileError("it ends within its header")
         try:
-            header = _parse_header(json.loads(file.read(length)), 8 + length)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            header = _parse_header(parse_json(file.read(length)), 8 + length)
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise DamagedFileError("its header cannot be read") from error
     end = max((tensor.offset + tensor.n_bytes for tensor in header.tensors.values()), default=8 + length)
     if end != n_bytes:
@@ -190,6 +190,31 @@ def map_tensor(path: Path, name: str, dtype: str = "F32") -> NDArray[Any]:
         empty.flags.writeable = False
         return empty
     return np.asarray(np.memmap(path, dtype=numpy_dtype, mode="r", offset=tensor.offset, shape=tensor.shape))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from a file that anybody may have written.
+
+    Parameters
+    ----------
+    text : str or bytes
+        JSON; bytes are UTF-8.
+
+    Returns
+    -------
+    value : object
+        What it stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or nested so deeply that it cannot be parsed (a plain `json.loads` raises a
+        `RecursionError`, which no caller expects).
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 @contextmanager
@@ -241,7 +266,7 @@ def _create(temporary: Path) -> int:
 
 
 def _make_folder(folder: Path, *, is_durable: bool) -> None:
-    """Make a folder and what is missing above it; flush each entry to the disk if it shall be durable."""
+    """Make a folder and what is missing above it; flush each entry to the disk if it must be durable."""
     if not folder.is_dir():
         _make_folder(folder.parent, is_durable=is_durable)
         folder.mkdir(exist_ok=True)

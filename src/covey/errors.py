@@ -26,7 +26,7 @@ class MissingExtraError(CoveyError, ImportError):
 
 
 class ImageReadError(CoveyError, OSError):
-    """A picture cannot be read.
+    """An image cannot be read.
 
     Parameters
     ----------

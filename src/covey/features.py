@@ -40,11 +40,11 @@ def concatenate_features(parts: Sequence[Features], *, normalize: bool = True) -
     Notes
     -----
     SCP-MIX [1]_, section 4.2.2, joins CLIP and DINO in this way. The paper says no more than that features are
-    concatenated, which is ``normalize=False``. Where distances count, as in k-means and among neighbours, the part with
+    concatenated, which is ``normalize=False``. Where distances count, as in k-means and among neighbors, the part with
     the longest rows then decides alone. Scaled, each part counts the same: the cosine of two joined rows is the mean of
-    their cosines in the parts. A method that standardises each column, as SCP does, is moved less by this choice.
+    their cosines in the parts. A method that standardizes each column, as SCP does, is moved less by this choice.
 
-    Measured with spherical k-means on EfficientNet-Lite0 and Lite2, whose rows are 17 and 15 long, of 4,000 pictures of
+    Measured with spherical k-means on EfficientNet-Lite0 and Lite2, whose rows are 17 and 15 long, of 4,000 images of
     CIFAR-10's test set, NMI over five seeds, mean and standard deviation: Lite0 0.592 ± 0.010, Lite2 0.616 ± 0.013,
     joined as they are 0.630 ± 0.011, scaled and joined 0.652 ± 0.005. A part that is much weaker than the others is
     better left out.

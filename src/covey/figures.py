@@ -112,7 +112,7 @@ def singular_values(
     Parameters
     ----------
     Z : array-like of shape (n, d)
-        Features or a representation; rows are scaled to unit length and not centred.
+        Features or a representation; rows are scaled to unit length and not centered.
     labels : array-like of shape (n,), dtype int64
         Clusters; rows of noise (-1) count among all rows only.
     n_values : int, default=64
@@ -155,7 +155,7 @@ def singular_values(
 def structure_figures(
     Z: Any, labels: Any, *, max_rows: int = 80, n_values: int = 32, max_clusters: int = 12
 ) -> dict[str, Any]:
-    """Summarise both figures in plain data, small enough to be kept with a run.
+    """Summarize both figures in plain data, small enough to be kept with a run.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def structure_figures(
 
 
 def _check(Z: Any, labels: Any) -> tuple[FloatArray, IntArray]:
-    """Return rows (n, d) and their labels (n,), of which one at least is no noise."""
+    """Return rows (n, d) and their labels (n,), of which at least one is not noise."""
     rows, known = check_features(Z, name="Z"), np.asarray(labels)
     if known.shape != (len(rows),):
         raise ValueError(f"labels have shape {known.shape}; there must be one for each of {len(rows)} rows.")

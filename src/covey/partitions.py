@@ -28,7 +28,7 @@ MAX_REPRESENTATION_BYTES = 2**30
 
 
 def takes_pixels(estimator: Any) -> bool:
-    """Tell whether an estimator is fitted on pictures ``(n, h, w, 3)`` in place of features.
+    """Tell whether an estimator is fitted on images ``(n, h, w, 3)`` in place of features.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
     else:
         probabilities = np.ascontiguousarray(np.asarray(probabilities, dtype=np.float32)[:, order])
         confidence, second = _top_two(probabilities, labels)
-    representation, told = _represent(estimator, features.X)
+    representation, described = _represent(estimator, features.X)
     return Partition(
         ids=features.ids,
         labels=labels,
@@ -88,7 +88,7 @@ def make_partition(features: Features, estimator: Any, *, method: str, info: Map
         fingerprint=features.fingerprint,
         method=method,
         params=estimator.get_params(deep=False),
-        info={**info, **told, "diagnostics": dict(getattr(estimator, "diagnostics_", {}))},
+        info={**info, **described, "diagnostics": dict(getattr(estimator, "diagnostics_", {}))},
         representation=representation,
     )
 
@@ -146,7 +146,7 @@ def relative_margins(unit: FloatArray, labels: IntArray, n_clusters: int) -> tup
     distances[rows, labels] = np.inf
     second = distances.argmin(axis=1).astype(np.int64)
     nearest = distances[rows, second]
-    # A row may lie nearer to another mean than to its own: that is no confidence, not a negative one.
+    # A row may lie nearer to another mean than to its own: its confidence is then 0, not negative.
     margin = np.clip((nearest - own) / np.maximum(nearest, np.finfo(np.float32).tiny), 0, 1)
     return np.where(labels != NOISE, margin, 0).astype(np.float32), second
 

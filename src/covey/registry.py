@@ -1,7 +1,7 @@
 """A registry: names that people type, and the objects behind them.
 
-A room lists its own items as rows in its `_registry.py`; installed packages add theirs through an entry-point group.
-Nothing is imported until it is asked for.
+Each package of covey lists its items as rows in its `_registry.py`; other installed packages add theirs through an
+entry-point group. Nothing is imported until it is asked for.
 """
 
 import difflib
@@ -52,8 +52,8 @@ class Registry(Mapping[str, Any]):
     group : str
         Entry-point group through which other packages add items: ``"covey.clusterers"``.
     builtin : mapping of str to object, sequence of Spec, or callable
-        The room's own items. A value that is a string is the item's place, ``"module:attribute"``; any other object is
-        the item itself. Rows with a `name` and a `target` describe their items: see `spec`. A callable that returns
+        The package's own items. A value that is a string is the item's place, ``"module:attribute"``; any other object
+        is the item itself. Rows with a `name` and a `target` describe their items: see `spec`. A callable that returns
         one of these is called when the first name is asked for.
     default_spec : callable, optional
         Makes the row of an item that came through an entry point without one, from its name and place.
@@ -82,7 +82,7 @@ class Registry(Mapping[str, Any]):
         self._items: dict[str, Any] | None = None
 
     def _known(self) -> dict[str, Any]:
-        """Return every item by its name: the room's own first, then those of installed packages."""
+        """Return every item by its name: the package's own first, then those of other installed packages."""
         if self._items is None:
             builtin = self._builtin() if callable(self._builtin) else self._builtin
             if not isinstance(builtin, Mapping):
@@ -127,8 +127,8 @@ class Registry(Mapping[str, Any]):
         Returns
         -------
         spec : Spec
-            The room's own row; for an item of another package its attribute `covey_spec`, if it has one (which imports
-            it), else a row that promises nothing.
+            The package's own row; for an item of another package its attribute `covey_spec`, if it has one (which
+            imports it), else a row that promises nothing.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The records that rooms hand to one another, and the protocols that plug-ins fulfil.
+"""The records that packages pass to one another, and the protocols that plug-ins fulfill.
 
 Nothing here computes. Arrays are NumPy arrays: features are float32, labels int64, pixels uint8.
 """
@@ -139,7 +139,7 @@ class BackboneSpec:
     input_size : tuple of int
         Height and width in pixels that the network sees.
     crop_fraction : float
-        Share of the resized image's shorter side that the centre crop keeps, in (0, 1].
+        Share of the resized image's shorter side that the center crop keeps, in (0, 1].
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}
         Filter of the resize.
     mean, std : tuple of float
@@ -150,7 +150,7 @@ class BackboneSpec:
     sha256 : str
         Hash of the weights file; empty if the backbone has none, or if nobody here could take it.
     license : str
-        SPDX identifier of the weights, or the name of their own licence.
+        SPDX identifier of the weights, or the name of their own license.
     paper : str
         Source of the architecture.
     pretraining : str
@@ -160,17 +160,17 @@ class BackboneSpec:
     revision : str
         Commit or tag of the source; empty if it is not pinned, which means whatever the source calls its main version.
     pooling : str
-        How a picture becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
+        How an image becomes one row: ``"class token"``, ``"patch mean"``, ``"attention"``, ``"projection"`` or
         ``"mean"``; empty where the method has no choice.
     is_squashed : bool
-        Whether the resize gives the picture the network's shape instead of cropping it to that.
+        Whether the resize gives the image the network's shape instead of cropping it to that.
     architecture : str
         What the library that runs it calls the network.
     classifier : str
         Name of the layer of the weights that classifies ImageNet's 1,000 classes; empty if there is none.
     config : mapping of str to Any
         The network's sizes, as keywords of the library's configuration. They check weights and build the network
-        without any; they change no number.
+        without any; they do not change any number.
     """
 
     name: str
@@ -219,7 +219,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeighborGraph:
-    """The nearest neighbours of every row.
+    """The nearest neighbors of every row.
 
     Attributes
     ----------
@@ -249,7 +249,7 @@ class Partition:
     probabilities : ndarray of shape (n, n_clusters), dtype float32, or None
         Membership probabilities; None where the method gives none.
     confidence : ndarray of shape (n,), dtype float32
-        In [0, 1], larger is surer. The largest probability, or the relative margin between the two nearest centres.
+        In [0, 1], larger is surer. The largest probability, or the relative margin between the two nearest centers.
     second_labels : ndarray of shape (n,), dtype int64
         The next best cluster; -1 if there is only one.
     fingerprint : str
@@ -259,7 +259,7 @@ class Partition:
     params : mapping
         Its parameters, JSON-compatible.
     info : mapping
-        What the run wants to tell: diagnostics, how n_clusters was chosen. JSON-compatible.
+        What else the run reports, e.g. diagnostics and how n_clusters was chosen. JSON-compatible.
     representation : ndarray of shape (n, d), dtype float32, or None
         What a trained head made of the features, for search; None where the method makes none.
     """
@@ -277,7 +277,21 @@ class Partition:
 
 
 class ClusterName(NamedTuple):
-    """The words for one cluster; scores lie in [0, 1], those of the runners-up are as many as these, or none."""
+    """The words for one cluster.
+
+    Attributes
+    ----------
+    label : int
+        The cluster.
+    name : str
+        Its words.
+    score : float
+        How well they fit, in [0, 1]; larger is better.
+    runners_up : tuple of str
+        The words that came next, best first.
+    runner_up_scores : tuple of float
+        Their scores in [0, 1], as many as `runners_up`, or none.
+    """
 
     label: int
     name: str
@@ -301,11 +315,11 @@ class ClusterSummary:
     mean_confidence : float
         Mean of `Partition.confidence` over its images, in [0, 1].
     cohesion : float
-        Mean cosine between its images and its centre, in [-1, 1]; larger is tighter.
+        Mean cosine between its images and its center, in [-1, 1]; larger is tighter.
     nearest_label : int
-        The cluster whose centre is nearest: the one it is most easily confused with; -1 if there is only one.
+        The cluster whose center is nearest: the one it is most easily confused with; -1 if there is only one.
     representatives : tuple of str
-        Ids of real images near the centre, nearest first.
+        Ids of real images near the center, nearest first.
     borderline : tuple of str
         Ids of its least sure images, least sure first.
     """
@@ -357,7 +371,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """Where a long training stands, so that another process can go on with it.
+    """The state of a long training, so that another process can go on with it.
 
     Attributes
     ----------
@@ -377,14 +391,25 @@ class Backbone(Protocol):
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
 
     @property
     def fingerprint(self) -> str:
         """Hash over the specification, the precision and the runtime: equal fingerprints, comparable features."""
 
     def encode_images(self, pixels: ByteArray) -> FloatArray:
-        """Turn uint8 pixels ``(b, h, w, 3)`` of the specification's input size into features ``(b, d)``."""
+        """Turn pixels into features.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (b, h, w, 3), dtype uint8
+            RGB images of the specification's input size.
+
+        Returns
+        -------
+        features : ndarray of shape (b, d), dtype float32
+            One row per image.
+        """
 
 
 @runtime_checkable
@@ -392,18 +417,55 @@ class TextEncoder(Protocol):
     """The text tower of a backbone whose feature space holds both."""
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Turn n texts into features ``(n, d)``."""
+        """Turn texts into features.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The n texts.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d), dtype float32
+            One row per text, in the space of the images' features.
+        """
 
 
 class NeighborEngine(Protocol):
-    """A way to find nearest neighbours."""
+    """A way to find nearest neighbors."""
 
     def neighbors(self, X: FloatArray, n_neighbors: int, metric: str) -> NeighborGraph:
-        """Return the graph for rows of `X`."""
+        """Find the nearest neighbors of each row among all other rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d), dtype float32
+            Rows.
+        n_neighbors : int
+            Neighbors of each row.
+        metric : str
+            ``"cosine"`` or ``"euclidean"``.
+
+        Returns
+        -------
+        graph : NeighborGraph
+            For the rows of `X`, in their order.
+        """
 
 
 class Captioner(Protocol):
-    """A model that says in words what a picture shows."""
+    """A model that says in words what an image shows."""
 
     def caption(self, images: Sequence[ByteArray]) -> list[str]:
-        """Return one caption for each image ``(h, w, 3)``."""
+        """Describe images in words.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of shape (h, w, 3), dtype uint8
+            RGB images, of any sizes.
+
+        Returns
+        -------
+        captions : list of str
+            One for each image.
+        """

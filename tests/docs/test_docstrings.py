@@ -30,37 +30,19 @@ MISSING_PARAMETERS = "the summary alone says what is taken"
 EXCEPTIONS: dict[tuple[str, str], frozenset[str]] = {
     ("PR01", MISSING_PARAMETERS): frozenset(
         {
-            "covey.bench.Ledger",
-            "covey.bench.datasets.Split",
-            "covey.bench.datasets.find",
             "covey.gallery.ClusterLink",
             "covey.gallery.ClusterPage",
             "covey.gallery.Page",
             "covey.gallery.SkippedFile",
             "covey.gallery.SkippedPage",
             "covey.gallery.UnsurePage",
-            "covey.nn.scaling.FeatureScaling",
             "covey.pipeline.embed_folder",
             "covey.pipeline.plan_run",
-            "covey.search.Hits",
-            "covey.selection.Sample",
             "covey.store.Project",
-            "covey.store.TablePaths",
-            "covey.types.Backbone",
-            "covey.types.Captioner",
-            "covey.types.ClusterName",
-            "covey.types.NeighborEngine",
-            "covey.types.TextEncoder",
         }
-    ),
-    ("PR03", "the parameters that are explained elsewhere come last"): frozenset(
-        {"covey.extract.compare_with_float32", "covey.extract.extract_views"}
     ),
     ("PR04", MISSING_TYPE): frozenset(
         {
-            "covey.extract.compare_with_float32",
-            "covey.extract.extract_views",
-            "covey.extract.load_views",
             "covey.naming.name_from_captions",
             "covey.pipeline.try_to_name",
         }
@@ -68,22 +50,10 @@ EXCEPTIONS: dict[tuple[str, str], frozenset[str]] = {
     ("PR08", "the description begins with a Greek letter"): frozenset({"covey.text.ClassifierBridge"}),
     ("RT01", MISSING_RETURNS): frozenset(
         {
-            "covey.backbones.ModelStatus",
-            "covey.backbones.models_folder",
-            "covey.bench.datasets.Split",
-            "covey.bench.datasets.cache_folder",
-            "covey.bench.datasets.find",
-            "covey.bench.packaged_experiments",
-            "covey.cluster.BetaSweep",
-            "covey.engines.run_shards",
-            "covey.search.Hits",
-            "covey.selection.CodingLengthCurve",
-            "covey.selection.Sample",
             "covey.store.Project",
             "covey.text.can_bridge",
         }
     ),
-    ("RT04", "the description begins with a symbol"): frozenset({"covey.objectives.entropy.mean_log_probabilities"}),
 }
 
 

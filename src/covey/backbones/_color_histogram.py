@@ -1,4 +1,4 @@
-"""Colour histograms: a backbone without weights, for tests, examples and machines without any model."""
+"""Color histograms: a backbone without weights, for tests, examples and machines without any model."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ import numpy as np
 from covey.backbones._loading import check_has_no_network, check_pixels, feature_fingerprint
 from covey.types import BackboneSpec, ByteArray, FloatArray, IntArray
 
-_LEVELS = 4  # per channel: 64 colours
+_LEVELS = 4  # per channel: 64 colors
 
 
 class ColorHistogram:
-    """Joint RGB histograms of a picture and of its quarters, after square root.
+    """Joint RGB histograms of an image and of its quarters, after square root.
 
     Parameters
     ----------
     spec : BackboneSpec
-        Its row in the catalogue; both sides of `input_size` are even.
+        Its row in the catalog; both sides of `input_size` are even.
 
     Notes
     -----
     The square root makes the Euclidean distance of two histograms their Hellinger distance, so that a large area of one
-    colour does not drown the rest. The whole has unit length, and so have the four quarters taken together. Counting is
-    exact: a row depends on its own picture alone.
+    color does not drown the rest. The whole has unit length, and so have the four quarters taken together. Counting is
+    exact: a row depends on its own image alone.
 
     References
     ----------
@@ -34,7 +34,7 @@ class ColorHistogram:
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
         return self._spec
 
     @property
@@ -48,12 +48,12 @@ class ColorHistogram:
         Parameters
         ----------
         pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            Pictures of the specification's size.
+            Images of the specification's size.
 
         Returns
         -------
         features : ndarray of shape (b, 320), dtype float32
-            The whole picture's histogram, then those of its quarters, row by row.
+            The whole image's histogram, then those of its quarters, row by row.
 
         Raises
         ------
@@ -62,10 +62,10 @@ class ColorHistogram:
         """
         check_pixels(pixels, self._spec)
         levels = (pixels // (256 // _LEVELS)).astype(np.int64)
-        colours = levels @ np.array([_LEVELS**2, _LEVELS, 1])  # (b, h, w)
-        n, height, width = colours.shape
+        colors = levels @ np.array([_LEVELS**2, _LEVELS, 1])  # (b, h, w)
+        n, height, width = colors.shape
         cells = (
-            colours.reshape(n, 2, height // 2, 2, width // 2)
+            colors.reshape(n, 2, height // 2, 2, width // 2)
             .transpose(0, 1, 3, 2, 4)
             .reshape(n * 4, height * width // 4)
         )
@@ -84,8 +84,8 @@ def load_color_histogram(
     return ColorHistogram(spec)
 
 
-def _histograms(colours: IntArray) -> IntArray:
-    """Count colours (n, n_pixels) in [0, 64) to histograms (n, 64)."""
-    n, n_colours = len(colours), _LEVELS**3
-    shifted = colours + n_colours * np.arange(n)[:, None]
-    return np.bincount(shifted.ravel(), minlength=n * n_colours).reshape(n, n_colours)
+def _histograms(colors: IntArray) -> IntArray:
+    """Count colors (n, n_pixels) in [0, 64) to histograms (n, 64)."""
+    n, n_colors = len(colors), _LEVELS**3
+    shifted = colors + n_colors * np.arange(n)[:, None]
+    return np.bincount(shifted.ravel(), minlength=n * n_colors).reshape(n, n_colors)

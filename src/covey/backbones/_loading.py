@@ -43,7 +43,7 @@ def load_backbone(
         the CPU whatever is said here.
     weights : Path, optional
         The weights file or model folder, where it is not to be found on this machine by name. It must hold the model
-        that the catalogue names; a hash that the catalogue knows is checked.
+        that the catalog names; a hash that the catalog knows is checked.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         ``"auto"`` is bfloat16 where the device has it in hardware.
     runtime : str, default="auto"
@@ -85,7 +85,7 @@ def find_spec(name: str) -> BackboneSpec:
     Returns
     -------
     spec : BackboneSpec
-        The catalogue's row, or what the folder says.
+        The catalog's row, or what the folder says.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def load_torch_backbone(name: str, *, weights: Path | None = None) -> "nn.Module
     Returns
     -------
     module : nn.Module
-        On the CPU, float32, the caller's own. It turns pixels ``(b, 3, h, w)``, less the catalogue row's mean and
+        On the CPU, float32, the caller's own. It turns pixels ``(b, 3, h, w)``, less the catalog row's mean and
         divided by its standard deviation, into features ``(b, n_features)``: those of `load_backbone` with the runtime
         ``"torch"`` in float32. Height and width may be any.
 
@@ -200,7 +200,7 @@ def export_backbone(name: str, path: Path, *, weights: Path | None = None) -> Pa
 
 
 def _is_path(name: str) -> bool:
-    """Tell a path from a name: it has a separator, or is a folder here that no backbone is called like."""
+    """Tell a path from a name: it has a separator, or is an existing folder that is not a backbone's name."""
     if any(separator and separator in name for separator in (os.sep, os.altsep)) or name.startswith("~"):
         return True
     return name not in BACKBONES and Path(name).is_dir()
@@ -218,7 +218,7 @@ def feature_fingerprint(spec: BackboneSpec, *, precision: str, runtime: str) -> 
     Parameters
     ----------
     spec : BackboneSpec
-        Its row; the fields that change numbers count, licence and paper do not.
+        Its row; the fields that change numbers count, license and paper do not.
     precision : str
         In which the network computes.
     runtime : str

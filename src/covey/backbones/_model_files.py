@@ -4,7 +4,6 @@ Nothing here connects to another machine, and torch is not imported, so that a l
 """
 
 import hashlib
-import json
 import os
 import zipfile
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from covey._files import DamagedFileError, WrongLengthError, read_safetensors_header
+from covey._files import DamagedFileError, WrongLengthError, parse_json, read_safetensors_header
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -28,6 +27,11 @@ def models_folder() -> Path:
     """Return the folder of models that were downloaded or taken in.
 
     ``$COVEY_MODELS`` if it is set, else ``covey/models`` in the user's folder for data.
+
+    Returns
+    -------
+    folder : Path
+        It need not exist yet.
     """
     own = os.environ.get("COVEY_MODELS")
     if own:
@@ -82,6 +86,11 @@ class ModelStatus:
 
     def require(self) -> Path:
         """Return the path.
+
+        Returns
+        -------
+        path : Path
+            Where the weights are.
 
         Raises
         ------
@@ -199,9 +208,9 @@ def weight_files(path: Path, loader: str = "") -> list[Path]:
 def _indexed_files(index: Path) -> list[Path]:
     """List the files of weights in several parts."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{str(index)!r} is no index of weights: {error!r}") from error
+        names = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{str(index)!r} is not an index of weights: {error!r}") from error
     files = [index.parent / Path(name).name for name in names]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
@@ -243,7 +252,9 @@ def _check_safetensors(file: Path, n_bytes: int) -> None:
     except WrongLengthError as error:
         raise ModelError(f"{str(file)!r}: {error}: damaged or only half downloaded.") from error
     except DamagedFileError as error:
-        raise ModelError(f"{str(file)!r} ({n_bytes} bytes) is no safetensors file, or cut off: {error}.") from error
+        raise ModelError(
+            f"{str(file)!r} ({n_bytes} bytes) is not a safetensors file, or is cut off: {error}."
+        ) from error
 
 
 def hash_model(path: Path, loader: str = "") -> str:

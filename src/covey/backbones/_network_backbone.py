@@ -18,7 +18,7 @@ class NetworkBackbone:
     Parameters
     ----------
     spec : BackboneSpec
-        Its row in the catalogue, or what a folder says.
+        Its row in the catalog, or what a folder says.
     network : callable
         Pixels ``(b, h, w, 3)`` uint8 to features ``(b, n_features)`` float32.
     chosen : Runtime
@@ -50,7 +50,7 @@ class NetworkBackbone:
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
         return self._spec
 
     @property
@@ -65,12 +65,12 @@ class NetworkBackbone:
         Parameters
         ----------
         pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            Pictures of the specification's size; mean and standard deviation are taken care of here.
+            Images of the specification's size; mean and standard deviation are taken care of here.
 
         Returns
         -------
         features : ndarray of shape (b, n_features), dtype float32
-            As the network gives them: neither normalised nor standardised.
+            As the network gives them: neither normalized nor standardized.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class ImageTextBackbone(NetworkBackbone):
         Returns
         -------
         features : ndarray of shape (n, n_features), dtype float32
-            As the network gives them, not normalised: compare by cosine.
+            As the network gives them, not normalized: compare by cosine.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from covey._torch import to_numpy
 from covey.backbones._model_files import check_weights, find_model, hash_model, weight_files
 from covey.backbones._network_backbone import ImageTextBackbone
 from covey.backbones._runtimes import build_network, resolve_runtime
-from covey.backbones._weights import LOADING_ERRORS
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.registry import require
 from covey.types import BackboneSpec, FloatArray
@@ -35,7 +35,7 @@ def load_open_clip(
     try:
         model = library.create_model(spec.architecture, pretrained=str(file))
     except LOADING_ERRORS as error:
-        raise ModelError(f"The weights are not those of {spec.name}: {str(error).partition(chr(10))[0]}") from error
+        raise ModelError(f"The weights are not those of {spec.name}: {explain_loading(error)}") from error
     model = model.float().requires_grad_(False).eval()
     tokenize = library.get_tokenizer(spec.architecture)
 

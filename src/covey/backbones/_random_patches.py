@@ -1,4 +1,4 @@
-"""Random filters on patches: a backbone without weights that sees texture and edges as well as colour."""
+"""Random filters on patches: a backbone without weights that sees texture and edges as well as color."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ _CONTRAST_FLOOR = 10.0  # on the scale 0 to 255, as in the paper's code for 8-bi
 
 
 class RandomPatches:
-    """Rectified responses of fixed random filters, averaged over the quarters of a picture.
+    """Rectified responses of fixed random filters, averaged over the quarters of an image.
 
     Parameters
     ----------
     spec : BackboneSpec
-        Its row in the catalogue.
+        Its row in the catalog.
 
     Notes
     -----
@@ -27,7 +27,7 @@ class RandomPatches:
     its mean taken off and its contrast divided out, meets 64 unit filters, and the positive and negative parts of the
     responses are averaged over each quarter. Departs from the paper: no whitening, which needs data.
 
-    Pictures are encoded one at a time, so that a row's bits do not depend on its neighbours.
+    Images are encoded one at a time, so that a row's bits do not depend on its neighbors.
 
     References
     ----------
@@ -42,7 +42,7 @@ class RandomPatches:
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
         return self._spec
 
     @property
@@ -56,7 +56,7 @@ class RandomPatches:
         Parameters
         ----------
         pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            Pictures of the specification's size.
+            Images of the specification's size.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class RandomPatches:
         return features
 
     def _encode(self, image: ByteArray) -> FloatArray:
-        """Turn one picture (h, w, 3) into one row (512,)."""
+        """Turn one image (h, w, 3) into one row (512,)."""
         windows = np.lib.stride_tricks.sliding_window_view(image, (_PATCH_PX, _PATCH_PX, 3))
         windows = windows[::_STRIDE_PX, ::_STRIDE_PX, 0]  # (rows, columns, 6, 6, 3)
         n_rows, n_columns = windows.shape[:2]

@@ -111,7 +111,7 @@ def download_model(spec: BackboneSpec, folder: Path) -> Path:
     InvalidValueError
         If the backbone needs no download.
     ModelError
-        If it cannot be fetched; many licences must be accepted on the hub first.
+        If it cannot be fetched; many licenses must be accepted on the hub first.
     """
     check_is_fetched(spec)
     source, _, rest = spec.weights.partition(":")
@@ -121,7 +121,7 @@ def download_model(spec: BackboneSpec, folder: Path) -> Path:
         from urllib.request import urlopen
 
         target = folder / Path(rest).name
-        with urlopen(rest) as answer, target.open("wb") as file:  # noqa: S310 - https addresses of the catalogue alone
+        with urlopen(rest) as answer, target.open("wb") as file:  # noqa: S310 - https addresses of the catalog alone
             shutil.copyfileobj(answer, file)
     except (OSError, ValueError) as error:  # what the hub's client raises is an OSError
         reason = str(error).strip().partition("\n")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from covey.backbones._model_files import check_weights, find_model, hash_model, weight_files
 from covey.backbones._network_backbone import NetworkBackbone
 from covey.backbones._runtimes import build_network, resolve_runtime
-from covey.backbones._weights import LOADING_ERRORS, read_tensors
+from covey.backbones._weights import LOADING_ERRORS, explain_loading, read_tensors
 from covey.errors import ModelError
 from covey.registry import require
 from covey.types import BackboneSpec
@@ -28,7 +28,7 @@ def load_timm(
     try:
         report = module.load_state_dict(state, strict=False)
     except LOADING_ERRORS as error:
-        raise ModelError(f"The weights are not those of {spec.name}: {str(error).partition(chr(10))[0]}") from error
+        raise ModelError(f"The weights are not those of {spec.name}: {explain_loading(error)}") from error
     if report.missing_keys:
         names = ", ".join(report.missing_keys[:3])
         raise ModelError(f"The weights are not those of {spec.name}: {len(report.missing_keys)} are missing ({names}).")

@@ -74,7 +74,7 @@ def read_weights(path: Path, spec: BackboneSpec) -> dict[str, FloatArray]:
     Raises
     ------
     ModelError
-        If the file is missing, is another one than the catalogue names, or holds no named tensors.
+        If the file is missing, is another one than the catalog names, or holds no named tensors.
     """
     try:
         data = path.read_bytes()
@@ -116,8 +116,9 @@ def read_tensors(path: Path, name: str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return dict(content.items())
     except LOADING_ERRORS as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"{str(path)!r} does not hold the weights of a network, for {name}: {reason}") from error
+        raise ModelError(
+            f"{str(path)!r} does not hold the weights of a network, for {name}: {explain_loading(error)}"
+        ) from error
 
 
 def check_shapes(weights: Mapping[str, FloatArray], expected: Mapping[str, tuple[int, ...]], name: str) -> None:
@@ -144,6 +145,14 @@ def check_shapes(weights: Mapping[str, FloatArray], expected: Mapping[str, tuple
             f"{key}: {found.get(key, 'missing')} instead of {expected.get(key, 'nothing')}" for key in wrong[:3]
         )
         raise ModelError(f"The weights are not those of {name}: {len(wrong)} tensors differ ({details}).")
+
+
+def explain_loading(error: BaseException) -> str:
+    """Return why weights cannot be read, in one line; never torch's advice to load them without its safeguard."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+        return "it is pickled data other than plain tensors, which could run a program; covey reads tensors alone"
+    return text.partition("\n")[0]
 
 
 def _check_hash(data: bytes, path: Path, spec: BackboneSpec) -> None:

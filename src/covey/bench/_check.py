@@ -16,10 +16,32 @@ from covey.pipeline import make_estimator
 _PERCENT: Final = (-50.0, 100.0)
 _SCORES: Final = ("acc", "nmi", "ami", "ari")
 _RESERVED: Final = ("n_clusters", "random_state")
+_TEXT: Final = ((str,), "text")
+_NUMBER: Final = ((int,), "a whole number")
+_TABLE: Final = ((Mapping,), "a table")
+_LIST: Final = ((list,), "a list")
+_WORDS: Final = ((str, list), "text or a list of it")
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("title", "note", "paper", "set", "path", "variant", "method", "preset", "tuning"), _TEXT),
+    **dict.fromkeys(("source", "protocol", "why"), _TEXT),
+    **dict.fromkeys(("n_views", "image_size_px", "n_clusters"), _NUMBER),
+    **dict.fromkeys(("defaults", "changes", "grid", "scores", "spread"), _TABLE),
+    **dict.fromkeys(("experiment", "matrix", "sets", "protocols", "references", "except", "published"), _LIST),
+    **dict.fromkeys(("features", "methods"), _WORDS),
+    "timeout_s": ((int, float), "a number of seconds"),
+}
+_ENTRY_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("features", "protocols", "references", "except"), _TEXT),
+    **dict.fromkeys(("experiment", "matrix", "published"), _TABLE),
+    **dict.fromkeys(("sets", "methods"), ((str, Mapping), "a name or a table")),
+    "grid": _LIST,
+    **dict.fromkeys(("scores", "spread"), ((int, float), "a number")),
+}
+_FREE_TABLES: Final = ("changes", "grid")  # of a method's own keywords
 
 
 def join_where(where: str, what: str) -> str:
-    """Return the place of a mistake: file, table, and what stands there."""
+    """Return the place of a mistake: file, table, and what is there."""
     return f"{where} ({what})"
 
 
@@ -39,6 +61,33 @@ def check_keys(table: Any, known: Iterable[str], where: str) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidValueError(f"{where} has the key {key!r}.{hint} There are: {', '.join(known)}.")
+
+
+def check_types(table: Mapping[str, Any], where: str) -> None:
+    """Refuse values of another kind than their keys have, at any depth that experiments know.
+
+    Raises
+    ------
+    InvalidValueError
+        With the place, what is there and what is allowed.
+    """
+    for key, value in table.items():
+        kinds, words = _KINDS.get(key, ((), ""))
+        if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+            raise InvalidValueError(f"{where} has {key} = {_cut(value)}; it must be {words}.")
+        entry_kinds, entry_words = _ENTRY_KINDS.get(key, ((), ""))
+        entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        for entry in entries if entry_kinds else ():
+            if not isinstance(entry, entry_kinds) or isinstance(entry, bool):
+                raise InvalidValueError(f"{where} has {_cut(entry)} in {key}; each entry must be {entry_words}.")
+            if isinstance(entry, Mapping) and key not in _FREE_TABLES:
+                check_types(entry, f"{where}, {key}")
+
+
+def _cut(value: Any) -> str:
+    """Return how a value looks, cut where a message would grow long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_experiment(experiment: Experiment, where: str) -> None:

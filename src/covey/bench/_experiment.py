@@ -198,7 +198,7 @@ def merge_experiments(experiments: Iterable[Experiment]) -> list[Experiment]:
     Returns
     -------
     merged : list of Experiment
-        One for each combination of rows, method, tuning and group, where the first of them stood.
+        One for each combination of rows, method, tuning and group, where the first of them was.
     """
     groups: dict[tuple[str, str, str], list[Experiment]] = {}
     for experiment in experiments:

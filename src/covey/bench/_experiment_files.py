@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from covey.bench._check import check_experiment, check_keys, join_where
+from covey.bench._check import check_experiment, check_keys, check_types, join_where
 from covey.bench._experiment import TUNINGS, Experiment, ExperimentFile, Method, Published, RowsSpec, merge_experiments
 from covey.bench._references import REFERENCES
 from covey.cluster import CLUSTERERS
@@ -20,18 +20,25 @@ _FILE_KEYS: Final = ("title", "note", "paper", "references", "defaults", "experi
 _METHOD_KEYS: Final = ("method", "preset", "changes", "grid", "n_clusters")
 _PUBLISHED_KEYS: Final = ("scores", "spread", "source", "features", "protocol", "why")
 _DEFAULT_SEEDS: Final = 5
+_MAX_SEEDS: Final = 10_000
 _FOLDER: Final = "experiments"
 
 
 class _Given(NamedTuple):
-    """One table of a file, with the file's defaults below it, and where it stands for messages."""
+    """One table of a file, with the file's defaults below it, and its place, for messages."""
 
     values: Mapping[str, Any]
     where: str
 
 
 def packaged_experiments() -> dict[str, Path]:
-    """Return the experiment files that come with covey, by name."""
+    """Return the experiment files that come with covey, by name.
+
+    Returns
+    -------
+    files : dict of str to Path
+        Sorted by name.
+    """
     folder = Path(str(resources.files("covey.bench"))) / _FOLDER
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -81,15 +88,17 @@ def read_experiments(path: Path) -> ExperimentFile:
     Raises
     ------
     InvalidValueError
-        With the place in the file, what stands there and what is allowed.
+        With the place in the file, what is there and what is allowed.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidValueError(f"{path} cannot be read: {error}") from error
     check_keys(content, _FILE_KEYS, str(path))
+    check_types(content, str(path))
     defaults = content.get("defaults", {})
     check_keys(defaults, _SHARED_KEYS, f"{path}, defaults")
+    check_types(defaults, f"{path}, defaults")
     found = [
         *_read_matrices(content.get("matrix", []), defaults, path),
         *_read_single(content.get("experiment", []), defaults, path),
@@ -187,7 +196,7 @@ def _build(given: _Given, point: Mapping[str, Any], group: str) -> Experiment:
 
 
 def _rows_keywords(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of `RowsSpec` that a table gives; one backbone may stand without its list."""
+    """Return the keywords of `RowsSpec` that a table gives; a single backbone need not be in a list."""
     keywords = {key: values[key] for key in _ROWS_KEYS if key in values}
     features = keywords.get("features", ())
     return {**keywords, "features": (features,) if isinstance(features, str) else tuple(features)}
@@ -195,9 +204,11 @@ def _rows_keywords(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seeds(value: Any, where: str) -> tuple[int, ...]:
     """Return the seeds: a list as it is, a number n as 0 to n - 1."""
-    seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
+    seeds = list(range(min(value, _MAX_SEEDS + 1))) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
         raise InvalidValueError(f"{where} has seeds = {value!r}; give a number of seeds, or a list of whole numbers.")
+    if len(seeds) > _MAX_SEEDS:
+        raise InvalidValueError(f"{where} asks for more than {_MAX_SEEDS} seeds; give fewer.")
     return tuple(dict.fromkeys(seeds))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import parse_json
 from covey.errors import DatasetError
 
 RESULTS: Final = "results.jsonl"
@@ -50,7 +51,7 @@ class Ledger:
         lines = []
         for number, text in enumerate(finished, start=1):
             try:
-                lines.append(dict(json.loads(text)))
+                lines.append(dict(parse_json(text)))
             except (ValueError, TypeError) as error:
                 raise DatasetError(f"{self.path}, line {number} is not a result: {error}; remove it.") from error
         return lines
@@ -64,7 +65,20 @@ class Ledger:
             file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write one line and wait until it is on the disk."""
+        """Write one line and wait until it is on the disk.
+
+        Parameters
+        ----------
+        line : mapping
+            The result of one seed, JSON-compatible, without NaN and infinity.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses.
+        ValueError
+            If it holds NaN or infinity.
+        """
         text = json.dumps(line, sort_keys=True, allow_nan=False) + "\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:

@@ -4,7 +4,6 @@ A command is one file and one row of `COMMANDS`; installed packages add theirs t
 ``covey.commands``. Libraries are imported inside the commands, so that ``covey --help`` answers at once.
 """
 
-import errno
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from covey import __version__
+from covey.cli._output import echo, sanitize, show_warnings_as_lines
 from covey.errors import CoveyError
 from covey.registry import Registry
 
@@ -35,13 +35,13 @@ COMMANDS = Registry(
         "list": "covey.cli._catalog._list:list_items",
         "models": "covey.cli._catalog._models:models",
         "name": "covey.cli._name_and_search:name",
+        "prune": "covey.cli._prune:prune",
         "sample": "covey.cli._sample:sample",
         "search": "covey.cli._name_and_search:search",
     },
 )
 
 EXIT_INTERRUPTED = 130
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Failure(click.ClickException):
@@ -49,11 +49,18 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the message."""
-        click.echo(f"covey: {self.format_message()}", err=True, file=file)
+        echo(f"covey: {self.format_message()}", err=True)
 
 
 class CoveyGroup(click.Group):
     """A group that imports a command when it is asked for and turns covey's errors into one line."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the words; what is wrong with them is shown without what a terminal would act on."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise sanitize(error) from error.__cause__
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -65,18 +72,24 @@ class CoveyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what a person can mend is one line, anything else keeps its traceback."""
+        """Run a command; what a person can mend is one line, anything else keeps its traceback.
+
+        An error of the operating system is the machine's, not covey's, whatever its number.
+        """
         try:
             return super().invoke(ctx)
         except CoveyError as error:
             raise Failure(str(error)) from error
+        except click.ClickException as error:
+            raise sanitize(error) from error.__cause__
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if isinstance(error, BrokenPipeError):
                 raise
             where = f" ({error.filename})" if error.filename else ""
-            raise Failure(f"{error.strerror}{where}. What was finished is kept; run the same command again.") from error
+            said = error.strerror or str(error)
+            raise Failure(f"{said}{where}. What was finished is kept; run the same command again.") from error
         except KeyboardInterrupt:
-            click.echo("covey: interrupted. What was finished is kept; run the same command again to go on.", err=True)
+            echo("covey: interrupted. What was finished is kept; run the same command again to go on.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
 
 
@@ -100,4 +113,5 @@ def main(args: Sequence[str] | None = None) -> None:
     cores that the others wait for. The libraries read this once, when they are loaded.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    show_warnings_as_lines()
     cli.main(args=list(args) if args is not None else None, prog_name="covey")

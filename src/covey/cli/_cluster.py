@@ -11,6 +11,7 @@ import click
 from covey.cli import _console, _options
 from covey.cli._history import adopt_option
 from covey.cli._options import AutoInt
+from covey.cli._output import echo
 from covey.registry import DEFAULT_CLUSTERER
 
 EXIT_SKIPPED = 3
@@ -29,12 +30,14 @@ EXIT_SKIPPED = 3
     show_default=True,
     help="Number of clusters; words take one for which there is evidence, auto the finest of these, in groups.",
 )
-@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters that auto considers.")
-@click.option("--k-max", type=click.IntRange(2), help="Most clusters that auto considers.")
+@click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters that auto considers.")
+@click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters that auto considers.")
 @click.option("--method", metavar="NAME", help=f"See: covey list clusterers.  [default: {DEFAULT_CLUSTERER}]")
 @click.option("--preset", metavar="NAME", help="Published settings of the method; see: covey list clusterers.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A keyword of the method.")
-@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
+)
 @_options.embed_options
 @click.option(
     "--normalize-parts/--no-normalize-parts",
@@ -55,6 +58,8 @@ EXIT_SKIPPED = 3
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
 @click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
 @click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
+@click.option("--allow-missing", is_flag=True, help="Cluster although most of the known images are not there.")
+@_options.raw_csv_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
@@ -79,6 +84,8 @@ def cluster(
     has_gallery: bool,
     opens: bool,
     verbose: bool,
+    allow_missing: bool,
+    raw_csv: bool,
     dry_run: bool,
     strict: bool,
     scan_options: dict[str, Any],
@@ -116,12 +123,15 @@ def cluster(
             has_names=has_names,
             scan_options=scan_options,
             extract_options=extract_options,
+            allow_missing=allow_missing,
+            raw_csv=raw_csv,
         )
         if not dry_run:
             start = time.perf_counter()
-            result = run_plan(plan, progress)
+            result = run_plan(plan, progress, is_last_step=False)
             adoption = _report.adopt_into(result.project, result.partition_id, decision)
             page = _report.write_pages(result.project, None, progress) if has_gallery else None
+            _report.finish_run(result)
             seconds = time.perf_counter() - start
     if dry_run:
         _report.echo_plan(plan, as_json=speech.as_json)
@@ -131,7 +141,7 @@ def cluster(
     elif not speech.quiet:
         _report.echo_run(result, page)
         for line in adoption:
-            click.echo(line)
+            echo(line)
         if verbose:
             _report.echo_times(result.seconds, seconds)
     if opens and page is not None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
+from covey._text_files import printable
+from covey.cli._output import echo
 
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON on standard output; paths become strings."""
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
 def echo_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:
@@ -25,25 +26,34 @@ def echo_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         ]
-        click.echo("  ".join(padded).rstrip())
+        echo("  ".join(padded).rstrip())
 
 
 def _format(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else printable(str(value))
 
 
 def _is_number(cell: str) -> bool:
     return cell.replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
-def ledger_line(n_found: int, n_computed: int, n_embedded: int, n_duplicates: int, failures: Mapping[str, int]) -> str:
-    """Return the one line that accounts for every path: found is the sum of the rest."""
+def ledger_line(
+    n_found: int,
+    n_computed: int,
+    n_embedded: int,
+    n_duplicates: int,
+    failures: Mapping[str, int],
+    *,
+    n_missing: int = 0,
+) -> str:
+    """Return the one line that accounts for every path: found is the sum of the rest, but for images that are gone."""
     parts = {
         "found": n_found,
         "embedded": n_computed,
         "already": n_embedded - n_computed,
         "duplicates": n_duplicates,
         **{code.removeprefix("ERROR_").lower(): count for code, count in sorted(failures.items())},
+        **({"missing": n_missing} if n_missing else {}),
     }
     return " ".join(f"{name}={count}" for name, count in parts.items())
 
@@ -78,7 +88,7 @@ def views_line(n_views: int, n_computed: int, n_reused: int) -> str:
 def shell_path(path: Path) -> str:
     """Return a path as a person would type it from here: relative where that is shorter."""
     relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
+    return printable(relative if len(relative) < len(str(path)) else str(path))
 
 
 def forbid_network() -> None:

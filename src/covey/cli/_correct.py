@@ -10,6 +10,7 @@ import click
 
 from covey.cli._console import apply_options, echo_json
 from covey.cli._options import project_argument
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.corrections import EditReport, ProjectCuration
@@ -80,7 +81,7 @@ def _run(project: Path, as_json: bool, act: "Callable[[ProjectCuration], EditRep
         return
     unchanged = f" ({report.n_unchanged} unchanged)" if report.n_unchanged else ""
     known = "" if report.is_new else " (was stored before)"
-    click.echo(f"{report.seq}  {report.summary}{unchanged}{known}")
+    echo(f"{report.seq}  {report.summary}{unchanged}{known}")
 
 
 def _read_images(named: Sequence[str], source: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ import click
 
 from covey.cli._console import echo_json, echo_table
 from covey.cli._options import Output, project_argument, result_options, run_option
+from covey.cli._output import echo
 
 
 @click.command("eval")
@@ -25,7 +26,7 @@ def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bo
 
     The labels are used for this and nothing else: no choice in covey ever looks at them.
     """
-    from covey.pipeline import evaluate_partition, read_labels
+    from covey.pipeline import evaluate_partition, read_label_table
     from covey.store import Project
 
     path = Path(labels)
@@ -33,17 +34,20 @@ def evaluate(project: Path, labels: str, partition_id: int | None, per_class: bo
         raise click.BadParameter(f"{labels!r} is neither a file nor the word 'folders'.", param_hint="--labels")
     with Project.open(project) as opened:
         chosen = opened.partition_info(partition_id)
-        result = evaluate_partition(opened, chosen.id, None if labels == "folders" else read_labels(path))
+        known = None if labels == "folders" else read_label_table(path)
+        result = evaluate_partition(opened, chosen.id, None if known is None else known.classes)
     if speech.as_json:
         echo_json({"partition": chosen.id, "method": chosen.method, **dataclasses.asdict(result)})
         return
     if speech.quiet:
         return
-    click.echo(
+    echo(
         f"{chosen.name}: {result.n_images} images, {result.n_clusters} clusters, {result.n_classes} classes "
         f"({result.n_unlabelled} without a label and {result.n_ambiguous} with several are left out)"
     )
+    if known is not None:
+        echo(f"labels read as {known.form}: {len(known.classes)} files, {known.n_empty} rows without a class")
     echo_table(result.scores.items(), ("metric", "value"))
     if per_class:
-        click.echo()
+        echo()
         echo_table(result.per_class_accuracy.items(), ("class", "accuracy"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covey.cli._console import echo_json, shell_path
+from covey.cli._output import echo
 from covey.cli._progress import Bars
 from covey.errors import InvalidValueError
 
@@ -22,7 +23,12 @@ EXIT_MISSING = 3
 @click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
 @click.option("--to", metavar="FORMAT", help="csv, jsonl, or folders: the pictures of each cluster in a folder.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to make.  [default: ./PROJECT-FORMAT]")
-@click.option("--run", "partition_id", type=int, help="A run as it was computed.  [default: the corrected result]")
+@click.option(
+    "--run",
+    "partition_id",
+    type=click.IntRange(0, 10**9),
+    help="A run as it was computed.  [default: the corrected result]",
+)
 @click.option(
     "--mode",
     type=click.Choice(["symlink", "copy", "hardlink", "move"]),
@@ -136,14 +142,14 @@ def _echo(report: "ExportReport", *, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         for operation in report.operations:
             source = f"  <-  {shell_path(Path(operation.source))}" if operation.source else ""
-            click.echo(f"{operation.op:<8}  {_shown(operation.to)}{_shown(source)}")
-        click.echo("Nothing was touched.")
+            echo(f"{operation.op:<8}  {_shown(operation.to)}{_shown(source)}")
+        echo("Nothing was touched.")
     elif report.is_known:
-        click.echo("This export is there already, and complete.")
+        echo("This export is there already, and complete.")
     elif report.is_continued:
-        click.echo("An export that had been interrupted was continued.")
-    click.echo(f"export   {shell_path(report.out)}")
-    click.echo(" ".join(f"{name}={count}" for name, count in report.counts.items()))
+        echo("An export that had been interrupted was continued.")
+    echo(f"export   {shell_path(report.out)}")
+    echo(" ".join(f"{name}={count}" for name, count in report.counts.items()))
 
 
 def _shown(text: str) -> str:
@@ -158,8 +164,8 @@ def _undo(manifest: Path, *, dry_run: bool, as_json: bool) -> None:
         echo_json(dataclasses.asdict(report))
     else:
         for name, reason in report.left:
-            click.echo(f"left     {_shown(name)}: {reason}")
+            echo(f"left     {_shown(name)}: {reason}")
         word = "would undo" if dry_run else "undone"
-        click.echo(f"{word}={report.n_undone} left={len(report.left)}")
+        echo(f"{word}={report.n_undone} left={len(report.left)}")
     if report.left:
         sys.exit(EXIT_LEFT)

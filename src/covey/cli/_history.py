@@ -10,6 +10,7 @@ import click
 
 from covey.cli._console import echo_json, echo_table, shell_path
 from covey.cli._options import project_argument
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.corrections import AdoptionReport
@@ -75,11 +76,11 @@ def show(project: Path, /, has_clusters: bool, as_json: bool) -> None:
         echo_json(told)
         return
     if not told:
-        click.echo("There are no edits yet.")
+        echo("There are no edits yet.")
         return
     echo_table([(e["seq"], e["at"], e["author"], e["summary"], e["state"]) for e in told], _HEADER)
     for seq, why in stranded.items():
-        click.echo(f"Edit {seq} is left out: {why}")
+        echo(f"Edit {seq} is left out: {why}")
 
 
 _HEADER = ("edit", "at", "by", "what", "")
@@ -104,7 +105,7 @@ def export(project: Path, /, file: Path) -> None:
     with Project.open(project) as opened:
         journal = Journal(opened)
         journal.write_mirror(file)
-        click.echo(f"{len(journal.read())} edits written to {shell_path(file)}")
+        echo(f"{len(journal.read())} edits written to {shell_path(file)}")
 
 
 @edits.command()
@@ -122,8 +123,8 @@ def apply(project: Path, /, file: Path, as_json: bool) -> None:
         echo_json(dataclasses.asdict(report))
     else:
         for number, why in report.refused:
-            click.echo(f"edit {number} of the file was left out: {why}")
-        click.echo(
+            echo(f"edit {number} of the file was left out: {why}")
+        echo(
             f"applied={report.n_applied} known={report.n_known} refused={len(report.refused)} "
             f"missing_images={report.n_missing}"
         )
@@ -133,7 +134,7 @@ def apply(project: Path, /, file: Path, as_json: bool) -> None:
 
 @click.command()
 @project_argument
-@click.option("--run", "partition_id", type=int, help="The run to take in.  [default: the latest]")
+@click.option("--run", "partition_id", type=click.IntRange(0, 10**9), help="The run to take in.  [default: the latest]")
 @adopt_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @_json
@@ -153,7 +154,7 @@ def adopt(project: Path, partition_id: int | None, decision: str, dry_run: bool,
         if report is None and not dry_run:
             open_curation(opened, author="cli").start(chosen.id)
     if report is None:
-        click.echo(f"There are no corrections yet; they start from run {chosen.name}{' then' if dry_run else ' now'}.")
+        echo(f"There are no corrections yet; they start from run {chosen.name}{' then' if dry_run else ' now'}.")
         return
     if as_json:
         echo_json(dataclasses.asdict(report))
@@ -171,9 +172,9 @@ def adopt(project: Path, partition_id: int | None, decision: str, dry_run: bool,
             for row in report.rows
         ]
         echo_table(rows, ("cluster", "run's", "kind", "before", "run", "both", "why"))
-        click.echo()
+        echo()
         for line in adoption_lines(report, project, dry_run=dry_run):
-            click.echo(line)
+            echo(line)
     if report.conflicts and report.seq is None and not dry_run:
         sys.exit(EXIT_REFUSED)
 

@@ -9,6 +9,7 @@ import click
 
 from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path
 from covey.cli._options import Output, output_options, project_argument, result_options
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.store import FeatureSetInfo, ProjectSummary
@@ -35,12 +36,14 @@ def info(project: Path, speech: Output) -> None:
 def _echo_summary(summary: "ProjectSummary") -> None:
     """Print the ledger, the feature sets and the partitions."""
     ledger, sizes, partitions = summary.ledger, summary.feature_sets, summary.partitions
-    click.echo(ledger_line(ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates, ledger.failures))
+    counts = (ledger.n_found, ledger.n_embedded, ledger.n_embedded, ledger.n_duplicates)
+    echo(ledger_line(*counts, ledger.failures, n_missing=ledger.n_missing))
+    echo(f"images   {ledger.n_embedded} present, {ledger.n_missing} absent")
     for aside in aside_lines(ledger.notes, ledger.left_out):
-        click.echo(aside)
-    click.echo()
+        echo(aside)
+    echo()
     echo_table(_feature_rows(sizes), ("features", "images", "width", "views", "MB"))
-    click.echo()
+    echo()
     echo_table(
         [
             (
@@ -73,7 +76,12 @@ def _feature_rows(sizes: "Sequence[FeatureSetInfo]") -> list[tuple[Any, ...]]:
 
 @click.command()
 @project_argument
-@click.option("--run", "partition_id", type=int, help="A run as it was computed.  [default: the corrected result]")
+@click.option(
+    "--run",
+    "partition_id",
+    type=click.IntRange(0, 10**9),
+    help="A run as it was computed.  [default: the corrected result]",
+)
 @output_options
 def gallery(project: Path, partition_id: int | None, speech: Output) -> None:
     """Write the pages of a project again: of its corrected result, or of a run as it was computed."""
@@ -84,4 +92,4 @@ def gallery(project: Path, partition_id: int | None, speech: Output) -> None:
     if speech.as_json:
         echo_json({"partition": partition_id, "gallery": page})
     elif not speech.quiet:
-        click.echo(shell_path(page))
+        echo(shell_path(page))

@@ -7,6 +7,7 @@ import click
 
 from covey.backbones import require_models
 from covey.cli import _console, _options
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.cli._progress import Bars
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("k")
 @_options.project_argument
-@click.option("--k-min", type=click.IntRange(2), help="Fewest clusters to consider.")
-@click.option("--k-max", type=click.IntRange(2), help="Most clusters to consider.")
+@click.option("--k-min", type=click.IntRange(2, 10**9), help="Fewest clusters to consider.")
+@click.option("--k-max", type=click.IntRange(2, 10**9), help="Most clusters to consider.")
 @click.option(
     "--criterion",
     default="consensus",
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="Whose features; may be given again.  [default: those of the latest run]",
 )
-@click.option("--seed", "random_state", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
+)
 @_options.output_options
 def k(
     project: Path,
@@ -98,16 +101,16 @@ def _echo(evidence: "ProjectEvidence", page: Path | None) -> None:
         scores = (f"{result.evidence[name][i].score:.3f}" for name in names)
         rows.append((number, *scores, marks.get(number, ""), best))
     _console.echo_table(rows, ("k", *heads.values(), "granularity", "best of"))
-    click.echo(f"\n{result.why}\n")
+    echo(f"\n{result.why}\n")
     for granularity in result.granularities:
-        click.echo(f"{granularity.name:<10}{granularity.n_clusters:<5} {', '.join(granularity.supporters)}".rstrip())
+        echo(f"{granularity.name:<10}{granularity.n_clusters:<5} {', '.join(granularity.supporters)}".rstrip())
     low, high = result.interval
-    click.echo(f"interval  {low} to {high}: at least half of the votes")
-    click.echo(f"flatness  {len(result.plausible)} of {len(rows)} numbers within one standard deviation of the best")
-    click.echo(
+    echo(f"interval  {low} to {high}: at least half of the votes")
+    echo(f"flatness  {len(result.plausible)} of {len(rows)} numbers within one standard deviation of the best")
+    echo(
         f"from      n = {result.n_images} images, d = {result.n_features}, judged on {result.n_rows} rows in "
         f"{result.n_components} axes: the answer depends on both"
     )
-    click.echo(f"features  {' + '.join(evidence.backbones)}")
-    click.echo(f"table     {_console.shell_path(evidence.path)}")
-    click.echo(f"page      {_console.shell_path(page)}" if page else "page      none before the first covey cluster")
+    echo(f"features  {' + '.join(evidence.backbones)}")
+    echo(f"table     {_console.shell_path(evidence.path)}")
+    echo(f"page      {_console.shell_path(page)}" if page else "page      none before the first covey cluster")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from covey.cli import _console
-from covey.cli._options import Output, output_options, project_argument, result_options, run_option
+from covey.cli._options import Output, output_options, project_argument, raw_csv_option, result_options, run_option
+from covey.cli._output import echo
 
 if TYPE_CHECKING:
     from covey.store import Project
@@ -49,7 +50,7 @@ _model_option = click.option(
 @click.option(
     "--top",
     "n_runners_up",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**9),
     default=4,
     show_default=True,
     help="Further words to keep for each cluster.",
@@ -59,6 +60,7 @@ _model_option = click.option(
 )
 @_model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@raw_csv_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages again.")
 @output_options
 def name(
@@ -72,6 +74,7 @@ def name(
     captioner: str | None,
     models: tuple[str, ...],
     device: str,
+    raw_csv: bool,
     has_gallery: bool,
     speech: Output,
 ) -> None:
@@ -97,13 +100,13 @@ def name(
                 vocabulary=_read(vocabulary, opened),
                 templates=templates,
                 n_runners_up=n_runners_up,
-                captioner=CommandCaptioner(shlex.split(captioner)) if captioner is not None else None,
+                captioner=CommandCaptioner(_split(captioner)) if captioner is not None else None,
                 backbones=_load(models, device),
                 device=device,
                 progress=progress,
                 **limits,
             )
-            opened.write_tables(run.id)
+            opened.write_tables(run.id, is_raw=raw_csv)
             clusters = opened.clusters(run.id)
         page = write_pages(project, partition_id, progress) if has_gallery else None
     if speech.as_json:
@@ -114,10 +117,20 @@ def name(
         return
     rows = [(c.label, c.name.name, c.name.score, c.size, ", ".join(c.name.runners_up)) for c in clusters]
     _console.echo_table(rows, ("cluster", "name", "score", "images", "or"))
-    click.echo()
-    click.echo(naming_line(report))
+    echo()
+    echo(naming_line(report))
     if page is not None:
-        click.echo(f"gallery  {_console.shell_path(page)}")
+        echo(f"gallery  {_console.shell_path(page)}")
+
+
+def _split(command: str) -> list[str]:
+    """Split a command line into words, as a shell does."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{command!r} cannot be split into words ({error}); close each quote.", param_hint="--captioner"
+        ) from error
 
 
 def _load(models: tuple[str, ...], device: str) -> "list[Backbone]":
@@ -139,9 +152,9 @@ def _read(vocabulary: str | None, project: "Project") -> "Vocabulary | None":
 @project_argument
 @click.option("--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Search by a picture.")
 @click.option("--text", help="Search by words.")
-@click.option("--cluster", type=int, help="Search by a cluster's centre.")
-@click.option("--within", type=int, help="Search among the pictures of this cluster only.")
-@click.option("--top", "n_hits", type=click.IntRange(1), default=20, show_default=True, help="The most hits.")
+@click.option("--cluster", type=click.IntRange(-1, 10**9), help="Search by a cluster's centre.")
+@click.option("--within", type=click.IntRange(-1, 10**9), help="Search among the pictures of this cluster only.")
+@click.option("--top", "n_hits", type=click.IntRange(1, 10**9), default=20, show_default=True, help="The most hits.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out hits whose cosine is smaller.")
 @click.option(
     "--space",
@@ -199,13 +212,13 @@ def search(
         return
     rows = [(hit.score, hit.cluster, hit.name, hit.path) for hit in result.hits]
     _console.echo_table(rows, ("score", "cluster", "name", "path"))
-    click.echo()
-    click.echo(f"{len(result.hits)} of {result.n_searched} pictures, compared in {_space(result.space)}")
+    echo()
+    echo(f"{len(result.hits)} of {result.n_searched} pictures, compared in {_space(result.space)}")
     if result.source:
         weaker = ", which is weaker than a model trained on pictures with their texts" if result.is_bridge else ""
-        click.echo(f"words understood by {result.source}{weaker}")
+        echo(f"words understood by {result.source}{weaker}")
     if result.engine != "exact":
-        click.echo(f"{result.engine} finds {result.recall:.1%} of the true hits, measured on pictures of this project")
+        echo(f"{result.engine} finds {result.recall:.1%} of the true hits, measured on pictures of this project")
 
 
 def _space(space: str) -> str:

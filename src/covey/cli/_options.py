@@ -1,5 +1,6 @@
 """The options that several commands have, each declared once and handed over in groups."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -36,7 +37,7 @@ class AutoInt(click.ParamType[int | str | None]):
             return None
         if value in self.words:
             return str(value)
-        if not value.isdigit() or int(value) < self.minimum:
+        if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or int(value) < self.minimum:
             allowed = ", ".join(map(repr, (*self.words, "auto")))
             nor = f"nor one of {allowed}" if self.words else "nor 'auto'"
             self.fail(f"{value!r} is neither a whole number from {self.minimum} {nor}.", param, ctx)
@@ -156,7 +157,7 @@ def embed_options(function: Command) -> Command:
             click.option(
                 "--views",
                 "n_views",
-                type=click.IntRange(0),
+                type=click.IntRange(0, 10**9),
                 default=0,
                 show_default=True,
                 metavar="N",
@@ -207,7 +208,12 @@ def result_options(function: Command) -> Command:
 
 
 project_argument = click.argument("project", type=click.Path(path_type=Path, exists=True, file_okay=False))
-run_option = click.option("--run", "partition_id", type=int, help="Which partition.  [default: the latest]")
+run_option = click.option(
+    "--run", "partition_id", type=click.IntRange(0, 10**9), help="Which partition.  [default: the latest]"
+)
+raw_csv_option = click.option(
+    "--raw-csv", is_flag=True, help="Tables without the apostrophe before what a spreadsheet would run as a formula."
+)
 strict_option = click.option("--strict", is_flag=True, help="Exit with 3 if a file was skipped.")
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from covey.cli._console import aside_lines, echo_json, echo_table, ledger_line, shell_path, views_line
 from covey.cli._history import adoption_lines
+from covey.cli._output import echo
 from covey.cli._progress import Bars
 from covey.corrections import adopt_run, find_corrected
 from covey.gallery import write_gallery
@@ -36,6 +35,12 @@ def adopt_into(root: Path, partition_id: int, decision: str) -> list[str]:
     return [] if report is None else adoption_lines(report, root)
 
 
+def finish_run(result: RunResult) -> None:
+    """Record that all of a run is written, its pages too; until then the same command goes on with it."""
+    with Project.open(result.project) as project, project.lock():
+        project.upkeep.finish_run(result.partition_id)
+
+
 def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     """Scan without writing anything and say what a run would do."""
     report = scan_images(plan.sources, **plan.scan_options)
@@ -58,20 +63,20 @@ def echo_plan(plan: RunPlan, *, as_json: bool) -> None:
     if as_json:
         echo_json(facts)
         return
-    click.echo("Nothing was written. A run would")
+    echo("Nothing was written. A run would")
     verb = "update" if facts["project_exists"] else "make"
-    click.echo(f"  {verb} the project  {shell_path(plan.output)}")
+    echo(f"  {verb} the project  {shell_path(plan.output)}")
     if facts["backbone"]:
-        click.echo(f"  embed             {facts['images']} images with {facts['backbone']}")
+        echo(f"  embed             {facts['images']} images with {facts['backbone']}")
     else:
-        click.echo(f"  pack              {facts['images']} images of {plan.size} x {plan.size} pixels")
+        echo(f"  pack              {facts['images']} images of {plan.size} x {plan.size} pixels")
     if facts["n_views"]:
-        click.echo(f"  embed             {facts['n_views']} views of each image too")
-    click.echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
+        echo(f"  embed             {facts['n_views']} views of each image too")
+    echo(f"  cluster           with {facts['method']}, k = {facts['n_clusters']}")
     left_out = ", ".join(f"{count} {code}" for code, count in sorted(skipped.items())) or "nothing"
-    click.echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
+    echo(f"  leave out         {facts['duplicates']} duplicates; {left_out}")
     for aside in aside_lines({}, report.left_out()):
-        click.echo(f"  {aside}")
+        echo(f"  {aside}")
 
 
 def echo_run(result: RunResult, page: Path | None) -> None:
@@ -80,22 +85,22 @@ def echo_run(result: RunResult, page: Path | None) -> None:
         clusters = project.clusters(result.partition_id)
         certainty = (project.partition_info(result.partition_id).info.get("certainty") or {}).get("clusters", {})
     if result.selection is not None:
-        click.echo(result.selection.why + "\n")
+        echo(result.selection.why + "\n")
     rows = []
     for c in clusters[:N_CLUSTERS_SHOWN]:
         said = certainty.get(str(c.label), {})
         rows.append((c.label, c.name.name, c.size, said.get("word", ""), said.get("n_unsure", "")))
     echo_table(rows, ("cluster", "name", "images", "clear?", "unsure"))
     if len(clusters) > N_CLUSTERS_SHOWN:
-        click.echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
-    click.echo()
+        echo(f"... and {len(clusters) - N_CLUSTERS_SHOWN} smaller ones")
+    echo()
     for line in summary_lines(result):
-        click.echo(line)
+        echo(line)
     for table in result.tables:
-        click.echo(f"table    {shell_path(table)}")
+        echo(f"table    {shell_path(table)}")
     if page is not None:
-        click.echo(f"gallery  {shell_path(page)}")
-    click.echo(_ledger(result))
+        echo(f"gallery  {shell_path(page)}")
+    echo(_ledger(result))
 
 
 def summary_lines(result: RunResult) -> list[str]:
@@ -134,7 +139,7 @@ def echo_times(seconds: Mapping[str, float], total: float) -> None:
     """Print the wall time of each stage of a run, and of what comes after the stages: the pages."""
     rest = {"everything else": max(0.0, total - sum(seconds.values()))}
     for stage, value in {**seconds, **rest}.items():
-        click.echo(f"time     {stage} {value:.1f} s")
+        echo(f"time     {stage} {value:.1f} s")
 
 
 def run_as_dict(result: RunResult, page: Path | None) -> dict[str, Any]:
@@ -171,5 +176,10 @@ def naming_line(report: NamingReport) -> str:
 def _ledger(result: RunResult) -> str:
     ledger = result.ledger
     return ledger_line(
-        ledger.n_found, result.extract.n_computed, ledger.n_embedded, ledger.n_duplicates, ledger.failures
+        ledger.n_found,
+        result.extract.n_computed,
+        ledger.n_embedded,
+        ledger.n_duplicates,
+        ledger.failures,
+        n_missing=ledger.n_missing,
     )

@@ -8,6 +8,7 @@ import click
 
 from covey.cli._console import echo_json, shell_path
 from covey.cli._options import Output, result_options
+from covey.cli._output import echo
 
 
 @click.command()
@@ -35,15 +36,15 @@ def sample(folder: Path, kind: Literal["auto", "emoji", "digits"], speech: Outpu
         return
     if speech.quiet:
         return
-    click.echo(shell_path(pictures))
+    echo(shell_path(pictures))
     # A project of the same name beside the folder, whatever the working folder is.
     project = pictures.with_suffix(".covey")
-    click.echo(f"The classes that are known are in {shell_path(table)}. Next:", err=True)
+    echo(f"The classes that are known are in {shell_path(table)}. Next:", err=True)
     for command in (
         f"covey cluster {_quoted(pictures)} -o {_quoted(project)} --open",
         f"covey eval {_quoted(project)} --labels {_quoted(table)}",
     ):
-        click.echo(f"  {command}", err=True)
+        echo(f"  {command}", err=True)
 
 
 def _quoted(path: Path) -> str:

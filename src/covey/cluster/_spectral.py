@@ -269,7 +269,7 @@ class SinkhornSpectral(HeadClusterer, Clusterer):
         In [0, n_clusters).
     probabilities_ : ndarray of shape (n_samples, n_clusters), dtype float32, or None
         Rows sum to 1: softmax of the cosines between a row's spectral coordinates and the clusters' centers, over γ.
-        None where it would take more than 2 GiB: ask `predict_proba` for the rows you want.
+        None where it would take more than 2 GiB: ask `predict_proba` for the rows you need.
     diagnostics_ : dict
         JSON-compatible: ``n_landmarks``; ``mean_max_probability``, ``median_max_probability``,
         ``conditional_entropy``, ``kl_to_uniform``, ``n_empty_clusters``.
@@ -282,7 +282,7 @@ class SinkhornSpectral(HeadClusterer, Clusterer):
     Notes
     -----
     The baseline "SC" of CPP's paper, appendix D: spectral clustering of the Sinkhorn projection of |X Xᵀ| / γ. Departs
-    from the paper: it is of all rows, through landmarks, and not of a batch; rows are centered unless told otherwise;
+    from the paper: it is of all rows, through landmarks, and not of a batch; rows are centered by default;
     new rows are placed by their membership among the landmarks. O(n m (d + m)) time for m landmarks, O(m²) memory
     beside `X`.
 

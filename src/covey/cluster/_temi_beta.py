@@ -49,7 +49,13 @@ class BetaSweep(NamedTuple):
     conditional_entropy: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain numbers and lists, which JSON can hold."""
+        """Return the fields as plain numbers and lists, which JSON can hold.
+
+        Returns
+        -------
+        fields : dict
+            By name; arrays are lists.
+        """
         return {
             name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in self._asdict().items()
         }

@@ -29,7 +29,7 @@ def unify_equal_rows(rows: FloatArray, labels: IntArray) -> IntArray:
 
 
 def vote_of_nearest(queries: FloatArray, rows: FloatArray, labels: IntArray, *, n_votes: int, device: str) -> IntArray:
-    """Label rows by the vote of the nearest labelled rows, each weighing one over its distance.
+    """Label rows by the vote of the nearest labeled rows, each weighing one over its distance.
 
     Parameters
     ----------

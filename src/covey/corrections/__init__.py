@@ -1,8 +1,8 @@
 """The corrected result of a project: where the journal and the features on disk meet the arrays of `covey.curation`.
 
-`open_curation` is the door; `ProjectCuration` has a method for each operation. Names and paths become ids and keys
-here, and what needs features is looked up. It knows no network: neither this room nor those it imports load torch, so
-that an edit, a page or an export answers at once.
+start with `open_curation`; `ProjectCuration` has a method for each operation. Names and paths become ids and keys
+here, and what needs features is looked up. It knows no network: neither this package nor those it imports load torch,
+so that an edit, a page or an export answers at once.
 """
 
 from covey.corrections._adopt import DECISIONS, AdoptionReport, adopt_run, find_corrected

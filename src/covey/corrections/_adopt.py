@@ -11,7 +11,7 @@ from covey.errors import InvalidValueError
 from covey.store import Journal, Project
 
 DECISIONS: Final = ("auto", "never", "mine", "run")
-"""Adopt where nothing conflicts; never; and where something does, keep what a hand did, or take what the run says."""
+"""Adopt where nothing conflicts; never; and where something does, keep what a person did, or take what the run says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class AdoptionReport:
     counts : mapping of str to int
         How many clusters are ``same``, ``probably``, ``absorbed``, ``new``, ``kept`` and ``gone``.
     n_pinned : int
-        Images that a hand had placed and that stay where they are.
+        Images that a person had placed and that stay where they are.
     conflicts : tuple of PlanConflict
-        Where the run disagrees with what a hand did.
+        Where the run disagrees with what a person did.
     rows : tuple of PlanRow
         What becomes of each cluster.
     """
@@ -45,7 +45,7 @@ class AdoptionReport:
 def adopt_run(
     project: Project, partition_id: int, decision: str = "auto", *, dry_run: bool = False
 ) -> AdoptionReport | None:
-    """Let a run take the place of the base of the corrections, if that loses nothing that a hand did.
+    """Let a run take the place of the base of the corrections, if that loses nothing that a person did.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def adopt_run(
         The run.
     decision : {"auto", "never", "mine", "run"}, default="auto"
         ``"auto"`` adopts where nothing conflicts; ``"mine"`` and ``"run"`` adopt in any case, and where something
-        conflicts keep what a hand did, or take what the run says.
+        conflicts keep what a person did, or take what the run says.
     dry_run : bool, default=False
         Only plan.
 

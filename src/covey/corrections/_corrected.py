@@ -47,11 +47,32 @@ class Corrected:
     summaries: Sequence[ClusterSummary]
 
     def clusters(self) -> Sequence[ClusterSummary]:
-        """Return the visible clusters, largest first."""
+        """Return the visible clusters, largest first.
+
+        Returns
+        -------
+        clusters : sequence of ClusterSummary
+            Those of `summaries`.
+        """
         return self.summaries
 
     def members(self, label: int, *, offset: int = 0, limit: int | None = None) -> list[Member]:
-        """Return the images of a cluster, surest first; equally sure ones by key."""
+        """Return the images of a cluster, most certain first; equally certain ones by key.
+
+        Parameters
+        ----------
+        label : int
+            Id of the cluster; -1 for images in no cluster, without those that came after the base run.
+        offset : int, default=0
+            How many of the most certain to leave out.
+        limit : int, optional
+            How many to return at most; all if not given.
+
+        Returns
+        -------
+        members : list of Member
+            Empty if no image is in the cluster.
+        """
         is_member = self.state.cluster == label
         if label == NOISE:  # new images are not a part of the result yet
             is_member &= self.state.state != NEW
@@ -60,19 +81,48 @@ class Corrected:
         return self._describe(order[offset : None if limit is None else offset + limit])
 
     def borderline(self, *, limit: int = 200) -> list[Member]:
-        """Return the least sure images that no hand has placed, least sure first."""
+        """Return the least certain images of visible clusters that no person has placed.
+
+        Parameters
+        ----------
+        limit : int, default=200
+            How many to return at most.
+
+        Returns
+        -------
+        members : list of Member
+            Least certain first; equally certain ones by key.
+        """
         visible = [summary.label for summary in self.summaries]
         is_open = np.isin(self.state.state, (RUN, ASSIGNED)) & np.isin(self.state.cluster, visible)
         rows = np.flatnonzero(is_open)
         return self._describe(rows[np.argsort(self.confidence[rows], kind="stable")[:limit]])
 
     def count_added(self) -> int:
-        """Return how many images wait to be placed, since they came after the base run."""
+        """Count the images that came after the base run and are in no cluster yet.
+
+        Returns
+        -------
+        n_added : int
+            Number of images, without those that are gone, have a failure, or have the pixels of an earlier one.
+        """
         is_new = self.state.state == NEW
         return int(np.isin(self.state.images[is_new], read_present_keys(self.project)).sum())
 
     def mark(self, label: int) -> str:
-        """Return what a card says of a cluster besides its name: that it was reviewed, and what came since."""
+        """Return what a card says of a cluster besides its name: that it was reviewed, and what came since.
+
+        Parameters
+        ----------
+        label : int
+            Id of the cluster.
+
+        Returns
+        -------
+        mark : str
+            ``reviewed``, or e.g. ``reviewed, 3 new`` if it has 3 images that no person has placed; empty if it is
+            unknown or not reviewed.
+        """
         cluster = self.state.clusters.get(label)
         if cluster is None or not cluster.is_reviewed:
             return ""
@@ -268,7 +318,7 @@ def _name(cluster: CuratedCluster, words: Mapping[str, ClusterName]) -> ClusterN
 def _without_features(
     number: int, members: IntArray, confidence: NDArray[np.float32], ids: Sequence[str]
 ) -> ClusterSummary:
-    """Describe a cluster whose images have no features: its surest images stand for it."""
+    """Describe a cluster whose images have no features: its most certain images represent it."""
     order = members[np.argsort(-confidence[members], kind="stable")]
     return ClusterSummary(
         label=number,

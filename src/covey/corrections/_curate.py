@@ -1,4 +1,4 @@
-"""The corrected result of a project, open to edits: `open_curation` is the door.
+"""The corrected result of a project, open to edits: start with `open_curation`.
 
 The journal is the truth, and `covey.curation` says what it amounts to. Here names and paths become ids and keys, and
 what needs features is looked up; `_editor.py` appends to the journal.
@@ -44,8 +44,9 @@ class ProjectCuration(Editor):
     """The corrected result of a project; get one from `open_curation`.
 
     Clusters are named by their id or their name, images by their path, as in ``assignments.csv`` or on disk, or by
-    their id. Each edit is one transaction, is kept for ever, and can be undone. All methods that edit take ``uuid``: an
-    edit that is sent twice with the same one is stored once.
+    their id. Each edit is one transaction, is kept permanently, and can be undone. All methods that edit take ``uuid``:
+    an edit that is sent twice with the same one is stored once. They raise `EditError` if the edit is refused, and
+    `ProjectError` if the journal cannot be written or holds an edit of a newer covey.
 
     Parameters
     ----------
@@ -56,16 +57,55 @@ class ProjectCuration(Editor):
     """
 
     def corrected(self) -> Corrected:
-        """Return the corrected result with confidences and summaries, for pages and exports."""
+        """Return the corrected result with confidences and summaries, for pages and exports.
+
+        Returns
+        -------
+        corrected : Corrected
+            As of the last edit of any process.
+        """
         self.refresh()
         return correct(self._project, self.state, self._ids)
 
     def rename(self, cluster: Cluster, name: str, *, uuid: str | None = None) -> EditReport:
-        """Name a cluster; an empty name brings the run's back."""
+        """Name a cluster; an empty name brings the run's back.
+
+        Parameters
+        ----------
+        cluster : int or str
+            Its id or its name.
+        name : str
+            The new name, at most 120 characters; no other cluster may have it.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         return self._edit(lambda make: make.rename(self._cluster(cluster), name), uuid)
 
     def merge(self, into: Cluster, *sources: Cluster, name: str | None = None, uuid: str | None = None) -> EditReport:
-        """Merge clusters into `into`, whose id stays; without a name, that of a hand or of the largest stays."""
+        """Merge clusters into another one, whose id stays.
+
+        Parameters
+        ----------
+        into : int or str
+            Id or name of the cluster that stays.
+        *sources : int or str
+            Ids or names of the clusters that end, one or more.
+        name : str, optional
+            Name of the union. If not given, a name that a person gave stays, that of `into` first and then that of the
+            largest cluster; if no person named any of them, the largest cluster's name stays.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         return self._edit(
             lambda make: make.merge(self._cluster(into), [self._cluster(source) for source in sources], name), uuid
         )
@@ -73,7 +113,24 @@ class ProjectCuration(Editor):
     def move(
         self, images: Images, to: Cluster | None = None, *, new: str | None = None, uuid: str | None = None
     ) -> EditReport:
-        """Move images into a cluster, or into a new one with the name `new`."""
+        """Move images into a cluster, or into a new one.
+
+        Parameters
+        ----------
+        images : sequence of str or Path
+            One or more, each a path or an id; of an id the first 8 characters are enough.
+        to : int or str, optional
+            Id or name of the cluster; give either this or `new`.
+        new : str, optional
+            Name of a new cluster.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         keys = self._resolver.images(images)
         return self._edit(lambda make: make.move(keys, None if to is None else self._cluster(to), new=new), uuid)
 
@@ -89,6 +146,24 @@ class ProjectCuration(Editor):
         """Split a cluster: into `n_parts` by spherical k-means, or by taking each of `parts` out of it.
 
         The largest part, or what is in none of `parts`, keeps the id and the name; `names` are for the others.
+
+        Parameters
+        ----------
+        cluster : int or str
+            Its id or its name.
+        n_parts : int, default=2
+            Number of parts, 2 to 8; it is ignored if `parts` is given.
+        parts : sequence of sequence of str or Path, optional
+            One to seven disjoint sets of images to take out of the cluster, each a new cluster.
+        names : sequence of str, default=()
+            Names of the new clusters; those found by k-means come in order of their size, largest first.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
         """
 
         def make_request(make: RequestMaker) -> Request:
@@ -99,12 +174,40 @@ class ProjectCuration(Editor):
         return self._edit(make_request, uuid)
 
     def confirm(self, images: Images, *, uuid: str | None = None) -> EditReport:
-        """Say that images are right where they are."""
+        """Say that images are right where they are.
+
+        Parameters
+        ----------
+        images : sequence of str or Path
+            One or more, each a path or an id; of an id the first 8 characters are enough.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         keys = self._resolver.images(images)
         return self._edit(lambda make: make.confirm(keys), uuid)
 
     def reject(self, images: Images, cluster: Cluster | None = None, *, uuid: str | None = None) -> EditReport:
-        """Say that images do not belong to their cluster; each goes to the nearest that it was not rejected from."""
+        """Say that images do not belong to their cluster; each goes to the nearest that it was not rejected from.
+
+        Parameters
+        ----------
+        images : sequence of str or Path
+            One or more, each a path or an id; of an id the first 8 characters are enough.
+        cluster : int or str, optional
+            Id or name of the cluster that they do not belong to; the one that holds them all if not given.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         keys = np.unique(self._resolver.images(images))
 
         def make_request(make: RequestMaker) -> Request:
@@ -115,16 +218,61 @@ class ProjectCuration(Editor):
         return self._edit(make_request, uuid)
 
     def set_aside(self, images: Images, *, reason: str = "", uuid: str | None = None) -> EditReport:
-        """Take images out of their clusters, since a hand is not sure."""
+        """Take images out of their clusters, since a person is not sure.
+
+        Parameters
+        ----------
+        images : sequence of str or Path
+            One or more, each a path or an id; of an id the first 8 characters are enough.
+        reason : str, default=""
+            Why, at most 120 characters.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         keys = self._resolver.images(images)
         return self._edit(lambda make: make.set_aside(keys, reason), uuid)
 
     def review(self, cluster: Cluster, *, value: bool = True, uuid: str | None = None) -> EditReport:
-        """Say that a cluster has been looked through, which confirms its images; False takes the mark back."""
+        """Say that a cluster has been looked through, which confirms its images; False takes the mark back.
+
+        Parameters
+        ----------
+        cluster : int or str
+            Its id or its name.
+        value : bool, default=True
+            Whether it has been looked through.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         return self._edit(lambda make: make.review(self._cluster(cluster), value=value), uuid)
 
     def hide(self, cluster: Cluster, *, value: bool = True, uuid: str | None = None) -> EditReport:
-        """Leave a cluster out of pages and exports; False shows it again."""
+        """Leave a cluster out of pages and exports; False shows it again.
+
+        Parameters
+        ----------
+        cluster : int or str
+            Its id or its name.
+        value : bool, default=True
+            Whether it is hidden.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
         return self._edit(lambda make: make.hide(self._cluster(cluster), value=value), uuid)
 
     def group(
@@ -134,7 +282,22 @@ class ProjectCuration(Editor):
         *,
         uuid: str | None = None,
     ) -> EditReport:
-        """Put clusters into a group: one that is there, a new one if nothing has this name, or none."""
+        """Put clusters into a group: one that is there, a new one if nothing has this name, or none.
+
+        Parameters
+        ----------
+        clusters : sequence of int or str
+            Ids or names of one or more clusters.
+        to : int or str, optional
+            Id or name of the group; the clusters are in none afterwards if not given.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
 
         def make_request(make: RequestMaker) -> Request:
             ids = [self._cluster(cluster) for cluster in clusters]
@@ -146,7 +309,22 @@ class ProjectCuration(Editor):
         return self._edit(make_request, uuid)
 
     def rename_group(self, group: int | str, name: str, *, uuid: str | None = None) -> EditReport:
-        """Name a group."""
+        """Name a coarse group.
+
+        Parameters
+        ----------
+        group : int or str
+            Its id or its name.
+        name : str
+            The new name, at most 120 characters; no other group may have it.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
 
         def make_request(make: RequestMaker) -> Request:
             number = self._resolver.group(self.state, group)
@@ -184,7 +362,28 @@ class ProjectCuration(Editor):
         return self._edit(partial(self._request_undo, seq, also), uuid, undoes=True)
 
     def redo(self, seq: int | None = None, *, also: Collection[int] | None = (), uuid: str | None = None) -> EditReport:
-        """Redo what the newest undo took back, or what the undo `seq` did; parameters are those of `undo`."""
+        """Redo what an undo took back.
+
+        Parameters
+        ----------
+        seq : int, optional
+            Number of the undo, or of the edit that it took back; the newest undo in effect if not given.
+        also : collection of int or None, default=()
+            Later edits that make no sense with it, to be undone; None takes all of them.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            Of the edit ``undo`` that takes the undo back.
+
+        Raises
+        ------
+        EditError
+            If there is nothing to redo, or later edits that `also` does not name do not go with it; the message lists
+            them.
+        """
 
         def make_request(_: RequestMaker) -> Request:
             undos = [edit for edit in self._edits if edit.op == "undo" and edit.seq not in self.undone]
@@ -234,7 +433,20 @@ class ProjectCuration(Editor):
         return match_run(self.state, run, next_id=next_id, choice="run", successors=successors)
 
     def adopt(self, plan: Plan, *, uuid: str | None = None) -> EditReport:
-        """Let a run take the place of the base, as planned; it can be undone."""
+        """Let a run take the place of the base, as planned; it can be undone.
+
+        Parameters
+        ----------
+        plan : Plan
+            What `plan` returned; no edit may have been made since.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            What the edit did.
+        """
 
         def make_request(_: RequestMaker) -> Request:
             if plan.seq != self.state.seq:

@@ -108,7 +108,13 @@ class Editor:
         return bool(self._edits)
 
     def history(self) -> list[tuple[Edit, str, bool]]:
-        """Return each edit with a line for a person and whether it is undone, oldest first."""
+        """Return each edit with a line for a person and whether it is undone, oldest first.
+
+        Returns
+        -------
+        history : list of (Edit, str, bool)
+            The edit, the line, and True if an undo took it back.
+        """
         return [(edit, describe_edit(edit, self.state.clusters), edit.seq in self.undone) for edit in self._edits]
 
     def refresh(self) -> None:
@@ -126,7 +132,27 @@ class Editor:
             self._fold_again()
 
     def start(self, partition_id: int | None = None, *, uuid: str | None = None) -> EditReport:
-        """Begin to correct a run, the latest if none is named; the first edit does this by itself."""
+        """Begin to correct a run, the latest if none is named; the first edit does this by itself.
+
+        Parameters
+        ----------
+        partition_id : int, optional
+            The run; the latest if not given.
+        uuid : str, optional
+            Of the edit; a new one if not given.
+
+        Returns
+        -------
+        report : EditReport
+            Of the edit ``start``.
+
+        Raises
+        ------
+        InvalidValueError
+            If the corrections have started already.
+        ProjectError
+            If the run is unknown, or the journal cannot be written.
+        """
         uuid = str(uuid4()) if uuid is None else uuid
         run = self._project.partition_info(partition_id)
         with self._journal.writing():
@@ -157,11 +183,28 @@ class Editor:
         self._journal.update_mirror()
 
     def keys_by_id(self) -> dict[str, int]:
-        """Return the key of each image by its id."""
+        """Return the key of each image by its id.
+
+        Returns
+        -------
+        keys : dict of str to int
+            Of all images that the project ever knew.
+        """
         return dict(zip(self._ids, self._images.tolist(), strict=True))
 
     def find_seq(self, uuid: str) -> int | None:
-        """Return the number of the edit with this uuid, None if there is none."""
+        """Return the number of the edit with a uuid.
+
+        Parameters
+        ----------
+        uuid : str
+            The uuid.
+
+        Returns
+        -------
+        seq : int or None
+            None if no edit has it.
+        """
         return self._journal.find(uuid)
 
     def begin_like(self, payload: Mapping[str, Any], uuid: str, author: str, at: str) -> bool:
@@ -169,8 +212,15 @@ class Editor:
 
         Parameters
         ----------
-        payload, uuid, author, at
-            Of its first edit.
+        payload : mapping
+            Of its first edit, as in `covey.types.Edit`; ``partition``, ``run``, ``created_at`` and ``n_images``
+            are read.
+        uuid : str
+            Of that edit.
+        author : str
+            Who made it.
+        at : str
+            When: UTC, ISO 8601.
 
         Returns
         -------
@@ -184,11 +234,11 @@ class Editor:
         """
         known = {info.id: info for info in self._project.partitions()}
         info = known.get(payload.get("partition", -1)) if isinstance(payload.get("partition"), int) else None
-        told = (payload.get("run"), payload.get("created_at"), payload.get("n_images"))
-        if info is None or (info.name, info.created_at, info.n_images) != told:
+        recorded = (payload.get("run"), payload.get("created_at"), payload.get("n_images"))
+        if info is None or (info.name, info.created_at, info.n_images) != recorded:
             raise InvalidValueError(
-                f"The edits start from run {told[0]!r} of {told[1]}, which this project does not have; apply them "
-                "to a copy of the project that they were made in."
+                f"The edits start from run {recorded[0]!r} of {recorded[1]}, which this project does not have; apply "
+                "them to a copy of the project that they were made in."
             )
         if self._edits and start_partition(self._edits[0]) != info.id:
             raise InvalidValueError(
@@ -297,10 +347,10 @@ class Editor:
         """Let an edit that was just appended have its effect here; `EditError` if it does not fit."""
         if edit.op in ("start", "adopt", "undo"):
             known = self._known
-            told = {stranded.seq for stranded in known.stranded}
+            known_seqs = {stranded.seq for stranded in known.stranded}
             self._edits.append(edit)
             self._fold_again()
-            added = [stranded for stranded in self._known.stranded if stranded.seq not in told]
+            added = [stranded for stranded in self._known.stranded if stranded.seq not in known_seqs]
             if added and edit.op != "start":
                 self._edits.pop()
                 self._known = known
@@ -353,10 +403,10 @@ class Editor:
             named = {edit.seq: edit for edit in self._edits}
             is_redo = target.op == "undo"
             what = f"Edit {target.undoes} does not go with" if is_redo else f"Other edits depend on edit {target.seq}"
-            told = "; ".join(f"{edit.seq} {describe_edit(named[edit.seq], self.state.clusters)}" for edit in missing)
+            listed = "; ".join(f"{edit.seq} {describe_edit(named[edit.seq], self.state.clusters)}" for edit in missing)
             raise EditError(
                 "changed",
-                f"{what}: {told}. Undo them first, or take them along (--with-later).",
+                f"{what}: {listed}. Undo them first, or take them along (--with-later).",
                 [edit.seq for edit in missing],
             )
         if taken:

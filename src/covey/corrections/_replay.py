@@ -52,7 +52,7 @@ def replay_edits(curation: ProjectCuration, path: Path) -> ReplayReport:
     Raises
     ------
     InvalidValueError
-        If a line is no edit, or the edits start from another run than this project's corrections.
+        If a line is not an edit, or the edits start from another run than this project's corrections.
     ProjectError
         If the file cannot be read or the disk refuses.
     """

@@ -35,10 +35,32 @@ def load_run_features(project: Project, info: PartitionInfo, ids: Sequence[str])
 
 
 def feature_fingerprints(info: PartitionInfo) -> list[str]:
-    """Return the fingerprints of the feature sets that a run joined."""
+    """Return the fingerprints of the feature sets that a run joined.
+
+    Parameters
+    ----------
+    info : PartitionInfo
+        The run.
+
+    Returns
+    -------
+    fingerprints : list of str
+        One for each backbone, in the order in which they were joined.
+    """
     return [re.sub(r"^l2\((.*)\)$", r"\1", part) for part in info.fingerprint.split("+")]
 
 
 def is_scaled(info: PartitionInfo) -> bool:
-    """Tell whether the features of several backbones were scaled before they were joined."""
+    """Tell whether the features of several backbones were scaled before they were joined.
+
+    Parameters
+    ----------
+    info : PartitionInfo
+        The run.
+
+    Returns
+    -------
+    is_scaled : bool
+        True if each set was scaled to unit length.
+    """
     return info.fingerprint.startswith("l2(")

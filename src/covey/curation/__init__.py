@@ -2,8 +2,8 @@
 
 Nothing derived is stored: `fold` computes a `Curation` from the arrays of a run and the edits of the journal, in their
 order. An undo is an edit that names another, and the fold leaves that one out. `match_run` plans how a newer run takes
-the place of the base without losing what was done by hand. Files, SQL and features are the business of the rooms that
-call this one; start reading at `_state.py`.
+the place of the base without losing what was done by hand. Files, SQL and features are left to the packages that call
+this one; start reading at `_state.py`.
 """
 
 from covey.curation._apply import OPERATIONS, apply_edit

@@ -2,7 +2,7 @@
 
 A function checks everything before it changes anything, so an edit that no longer makes sense leaves the draft as it
 was. None of them draws an id or looks for a nearest cluster: what was drawn or found when the edit was made is in its
-payload and its rows. So the same journal gives the same arrays for ever.
+payload and its rows. So the same journal always gives the same arrays.
 """
 
 from collections.abc import Callable, Mapping
@@ -100,7 +100,7 @@ def merge(draft: Draft, edit: Edit) -> None:
 
 
 def move(draft: Draft, edit: Edit) -> None:
-    """Put images into a cluster, which may be new; a hand placed them."""
+    """Put images into a cluster, which may be new; a person placed them."""
     rows = draft.rows_of(edit.images)
     target = _integer(edit.payload, "to")
     if "new" in edit.payload:
@@ -161,7 +161,7 @@ def reject(draft: Draft, edit: Edit) -> None:
 
 
 def set_aside(draft: Draft, edit: Edit) -> None:
-    """Take images out of their clusters: a hand is not sure."""
+    """Take images out of their clusters: a person is not sure."""
     rows = draft.rows_of(edit.images)
     draft.cluster[rows], draft.state[rows] = NOISE, ASIDE
 

@@ -102,8 +102,8 @@ def _start(edit: Edit, _: _Names) -> str:
 
 def _adopt(edit: Edit, _: _Names) -> str:
     counts: Mapping[str, Any] = edit.payload.get("counts", {})
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    return f"adopted run {edit.payload.get('run', edit.payload['partition'])}" + (f": {told}" if told else "")
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    return f"adopted run {edit.payload.get('run', edit.payload['partition'])}" + (f": {listed}" if listed else "")
 
 
 def _undo(edit: Edit, _: _Names) -> str:

@@ -19,7 +19,7 @@ PLACE_BITS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class StrandedEdit:
-    """An edit that no longer makes sense where it stands in the journal, so the fold leaves it out.
+    """An edit that no longer makes sense at its place in the journal, so the fold leaves it out.
 
     Attributes
     ----------
@@ -110,7 +110,20 @@ def fold(
 
 
 def is_live(edit: Edit, undone: Collection[int]) -> bool:
-    """Tell whether an edit is in effect: neither undone nor an undo itself, nor the start."""
+    """Tell whether an edit is in effect: neither undone nor an undo itself, nor the start.
+
+    Parameters
+    ----------
+    edit : Edit
+        The edit.
+    undone : collection of int
+        Numbers of the edits that are taken back, as in `Fold.undone`.
+
+    Returns
+    -------
+    is_live : bool
+        True if it is in effect.
+    """
     return edit.op not in (START, UNDO) and edit.seq not in undone
 
 
@@ -134,12 +147,16 @@ def find_later(
 
     Parameters
     ----------
-    images, load, edits
-        As in `fold`.
+    images : ndarray of shape (n,), dtype int64
+        Keys of all images of the project, rising.
+    load : callable
+        Gives the `BaseRun` of a partition.
+    edits : sequence of Edit
+        The whole journal, by rising number.
     seq : int
         The edit, or an undo, whose undo redoes what it took back.
     stranded : sequence of StrandedEdit
-        Those of the journal as it is, which are not told again.
+        Those of the journal as it is, which are not listed again.
 
     Returns
     -------
@@ -160,7 +177,23 @@ def taken_back(undo: Edit) -> set[int]:
 
 
 def start_partition(edit: Edit) -> int:
-    """Return the partition that a start or an adoption names."""
+    """Return the partition that a start or an adoption names.
+
+    Parameters
+    ----------
+    edit : Edit
+        A ``start`` or an ``adopt``.
+
+    Returns
+    -------
+    partition : int
+        Id of the partition.
+
+    Raises
+    ------
+    EditError
+        If its payload does not have a whole number as ``partition``.
+    """
     partition = edit.payload.get("partition")
     if not isinstance(partition, int) or isinstance(partition, bool):
         raise EditError("bad_request", f"Edit {edit.seq} names the partition {partition!r}; it must be a whole number.")

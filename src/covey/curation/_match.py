@@ -1,6 +1,6 @@
-"""How a newer run takes the place of the base: which of its clusters are the known ones, and what a hand has fixed.
+"""How a newer run takes the place of the base: which of its clusters are the known ones, and what a person has fixed.
 
-What a hand did is a fact; what a run says is a proposal. `match_run` compares the corrected result with the labels of
+What a person did is a fact; what a run says is a proposal. `match_run` compares the corrected result with the labels of
 a run and plans an adoption that loses no fact, or lists where one could be lost and what can be chosen.
 """
 
@@ -42,7 +42,7 @@ class PlanRow:
         The cluster of the new run, None where it has none.
     kind : {"same", "probably", "absorbed", "new", "kept", "gone"}
         Goes on; goes on with under half in common; part of a merged cluster; not known before; not in the run but
-        kept because of what a hand did; retired.
+        kept because of what a person did; retired.
     n_old, n_new, n_common : int
         Images that no hand moved in the known cluster, in the run's cluster, and in both.
     why : str
@@ -60,7 +60,7 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanConflict:
-    """Where a run disagrees with what a hand did.
+    """Where a run disagrees with what a person did.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class PlanConflict:
     why : str
         For a person.
     mine, run : str
-        What is done if the hand's word is kept, which is the default, and if the run's is taken.
+        What is done if the person's choice is kept, which is the default, and if the run's is taken.
     """
 
     kind: str
@@ -109,7 +109,7 @@ class Plan:
     images, values : ndarray of shape (m,), dtype int64
         Images whose place does not follow from `ids`, and their places, see `encode_place`.
     n_pinned, n_by_path : int
-        Images that a hand had placed and that stay there; those that are known again by their path alone.
+        Images that a person had placed and that stay there; those that are known again by their path alone.
     """
 
     partition: int
@@ -126,7 +126,14 @@ class Plan:
     n_by_path: int
 
     def payload(self) -> dict[str, Any]:
-        """Return what the edit keeps besides its images, JSON-compatible."""
+        """Return what the edit keeps besides its images, JSON-compatible.
+
+        Returns
+        -------
+        payload : dict
+            ``partition``, ``ids`` and ``born_of`` (lists of pairs), ``heirs``, ``retired``, ``counts`` (number of rows
+            by kind), ``n_pinned`` and ``n_by_path``.
+        """
         counts: dict[str, int] = {}
         for row in self.rows:
             counts[row.kind] = counts.get(row.kind, 0) + 1
@@ -150,7 +157,7 @@ class _Work:
     run: BaseRun
     choice: Choice
     next_id: int
-    overlap: NDArray[np.int64]  # (known clusters, labels): images in both, without those that a hand moved
+    overlap: NDArray[np.int64]  # (known clusters, labels): images in both, without those that a person moved
     known: list[int]
     labels: list[int]
     ids: dict[int, int] = field(default_factory=dict)
@@ -164,7 +171,20 @@ class _Work:
 
 
 def encode_place(cluster: IntArray, state: IntArray) -> IntArray:
-    """Return a cluster and a state of each image as one number: ``8 cluster + state``, shape (m,), dtype int64."""
+    """Encode a cluster and a state of each image as one number, ``8 cluster + state``.
+
+    Parameters
+    ----------
+    cluster : ndarray of shape (m,), integer dtype
+        Ids of clusters, -1 for none.
+    state : ndarray of shape (m,), integer dtype
+        States, indices into `STATUSES`.
+
+    Returns
+    -------
+    places : ndarray of shape (m,), dtype int64
+        The numbers.
+    """
     return (cluster.astype(np.int64) << PLACE_BITS) | state.astype(np.int64)
 
 
@@ -187,7 +207,7 @@ def match_run(
     next_id : int
         A number that no cluster ever had; new clusters count up from it.
     choice : {"mine", "run"}, default="mine"
-        What wins where they conflict; images that a hand placed stay in any case, but for ``pin_disagrees`` with
+        What wins where they conflict; images that a person placed stay in any case, but for ``pin_disagrees`` with
         ``"run"``.
     successors : ndarray of shape (m, 2), dtype int64, optional
         Pairs of an image that is gone and the one that is at its path now: its bytes changed.
@@ -199,7 +219,7 @@ def match_run(
 
     Notes
     -----
-    Let M[i, j] count the images of known cluster i in cluster j of the run, those that a hand moved not counted: they
+    Let M[i, j] count the images of known cluster i in cluster j of the run, those that a person moved not counted: they
     are where the run's features do not put them. Confirmed ones count, else a reviewed cluster would have no heir.
     ``share_new = M[i, j] / |j|`` over the counted images of j, ``share_old = M[i, j] / |i|``.
 
@@ -207,9 +227,9 @@ def match_run(
        largest M, if share_old is at least 0.3. Since each j has one home at most, this is the assignment that maximizes
        the sum of M, without a solver.
     2. Another j at home in i is absorbed if i was merged by hand and share_new is at least 0.6; else it is new.
-    3. A cluster without an heir is kept with its members if a hand named, merged, split, reviewed or hid it, else it
+    3. A cluster without an heir is kept with its members if a person named, merged, split, reviewed or hid it, else it
        ends. So the border of a split stays where a coarser run does not see it.
-    4. Pins come last: images that a hand placed stay, and an image is never put into a cluster that it was rejected
+    4. Pins come last: images that a person placed stay, and an image is never put into a cluster that it was rejected
        from. A cluster that nobody is left in, and that no hand made, ends.
     """
     work = _count(curation, run, choice, next_id)
@@ -300,7 +320,7 @@ def _merge_conflict(work: _Work, cluster: int, label: int, n_images: int) -> Pla
 
 
 def _keep_or_retire(work: _Work) -> None:
-    """Step 3: known cluster without an heir are kept if a hand made them what they are, else they end."""
+    """Step 3: known clusters without an heir are kept if a person made them what they are, else they end."""
     M = work.overlap
     for row, cluster in enumerate(work.known):
         if cluster in work.heirs:
@@ -311,14 +331,14 @@ def _keep_or_retire(work: _Work) -> None:
             continue
         if not _is_border(work, row):
             kind = "split_undone" if "split" in known.facts and not known.is_named_by_hand else "named_gone"
-            why = f"no cluster of the run goes on as {known.title}, which a hand had {_join(known.facts)}"
-            run = "it is kept only for the images that a hand placed in it"
+            why = f"no cluster of the run goes on as {known.title}, which a person had {_join(known.facts)}"
+            run = "it is kept only for the images that a person placed in it"
             work.conflicts.append(PlanConflict(kind, cluster, n_old, why, "it is kept with its images", run))
             if work.choice == "run":
                 work.only_pins.add(cluster)
                 continue
         work.kept.add(cluster)
-        work.rows.append(PlanRow(cluster, None, "kept", n_old, 0, 0, f"a hand had {_join(known.facts)} it"))
+        work.rows.append(PlanRow(cluster, None, "kept", n_old, 0, 0, f"a person had {_join(known.facts)} it"))
 
 
 def _is_border(work: _Work, row: int) -> bool:
@@ -407,7 +427,7 @@ def _finish(work: _Work, successors: IntArray | None) -> Plan:
 
 
 def _follow_paths(curation: Curation, successors: IntArray | None, cluster: IntArray, state: IntArray) -> int:
-    """Let an image whose bytes changed be where a hand had put the earlier one; return how many there are."""
+    """Let an image whose bytes changed be where a person had put the earlier one; return how many there are."""
     if successors is None or not len(successors):
         return 0
     old, new = (curation.rows_of(successors[:, column]) for column in (0, 1))
@@ -443,7 +463,7 @@ def _retire(work: _Work, cluster: IntArray) -> tuple[tuple[int, ...], dict[int, 
             work.rows[:] = [entry for entry in work.rows if entry.cluster != number]
             work.rows.append(PlanRow(number, None, "gone", n_old, 0, 0, "the run has no such cluster"))
         elif number in work.only_pins:
-            why = "kept for the images that a hand placed in it"
+            why = "kept for the images that a person placed in it"
             work.rows.append(PlanRow(number, None, "kept", int(work.overlap[row].sum()), 0, 0, why))
     empty = {number for number in work.ids.values() if number not in used and number not in work.curation.clusters}
     work.rows[:] = [entry for entry in work.rows if entry.cluster not in empty]

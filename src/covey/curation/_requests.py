@@ -63,7 +63,20 @@ class RequestMaker:
         self.next_group = max([*curation.groups, *drawn_groups], default=-1) + 1
 
     def rename(self, cluster: int, name: str) -> Request:
-        """Name a cluster; an empty name brings the run's back."""
+        """Name a cluster; an empty name brings the run's back.
+
+        Parameters
+        ----------
+        cluster : int
+            Id of the cluster.
+        name : str
+            The new name, at most 120 characters; no other cluster may have it.
+
+        Returns
+        -------
+        request : Request
+            An edit ``rename``.
+        """
         known = self._alive(cluster)
         text = check_name(name, is_empty_allowed=True)
         if text:
@@ -73,7 +86,23 @@ class RequestMaker:
         return Request("rename", {"cluster": cluster, "name": text})
 
     def merge(self, into: int, sources: Sequence[int], name: str | None = None) -> Request:
-        """Merge clusters into another; the name is that of a hand, or else of the largest, if none is given."""
+        """Merge clusters into another one.
+
+        Parameters
+        ----------
+        into : int
+            Id of the cluster that stays.
+        sources : sequence of int
+            Ids of the clusters that end, one or more; none may be hidden.
+        name : str, optional
+            Name of the union. If not given, a name that a person gave stays, that of `into` first and then that of the
+            largest cluster; if no person named any of them, the largest cluster's name stays.
+
+        Returns
+        -------
+        request : Request
+            An edit ``merge``.
+        """
         everyone = [self._visible(cluster) for cluster in (into, *sources)]
         if len({cluster.id for cluster in everyone}) < len(everyone) or len(everyone) < 2:
             raise EditError("bad_request", f"Cluster {into} cannot be merged with itself; name one or more others.")
@@ -88,7 +117,22 @@ class RequestMaker:
         return Request("merge", {**payload, "name_of": (named or by_size)[0].id})
 
     def move(self, images: IntArray, to: int | None = None, *, new: str | None = None) -> Request:
-        """Move images into a cluster, or into a new one with this name."""
+        """Move images into a cluster, or into a new one with this name.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m,), dtype int64
+            Keys of one or more images, in any order.
+        to : int, optional
+            Id of the cluster; give either this or `new`.
+        new : str, optional
+            Name of a new cluster.
+
+        Returns
+        -------
+        request : Request
+            An edit ``move`` of the images that are not there yet.
+        """
         if (to is None) == (new is None):
             raise EditError("bad_request", "Say where the images go: a cluster, or the name of a new one, not both.")
         keys = self._some(images)
@@ -106,7 +150,23 @@ class RequestMaker:
         return Request("move", payload, moved, np.full(len(moved), target), int(is_there.sum()))
 
     def split(self, cluster: int, parts: Sequence[IntArray], names: Sequence[str] = ()) -> Request:
-        """Split a cluster: each of `parts` becomes a new cluster, all other members stay."""
+        """Split a cluster.
+
+        Parameters
+        ----------
+        cluster : int
+            Id of the cluster.
+        parts : sequence of ndarray of shape (m_i,), dtype int64
+            One to seven disjoint sets of keys, none empty; each becomes a new cluster. All other members stay, at least
+            one.
+        names : sequence of str, default=()
+            Names of the new clusters in the order of `parts`; one that is empty or missing gives no name.
+
+        Returns
+        -------
+        request : Request
+            An edit ``split``; its values are 1 + the index of the part.
+        """
         known, members = self._alive(cluster), self._state.images[self._state.members(cluster)]
         if not 1 <= len(parts) < MAX_PARTS:
             raise EditError("bad_request", f"{len(parts) + 1} parts were asked for; a split has 2 to {MAX_PARTS}.")
@@ -131,7 +191,18 @@ class RequestMaker:
         return Request("split", {"cluster": cluster, "parts": described}, keys[order], values[order])
 
     def confirm(self, images: IntArray) -> Request:
-        """Say that images are right where they are."""
+        """Say that images are right where they are.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m,), dtype int64
+            Keys of one or more images, in any order.
+
+        Returns
+        -------
+        request : Request
+            An edit ``confirm`` of the images that are not confirmed yet.
+        """
         keys = self._some(images)
         rows = self._state.rows_of(keys)
         n_without = int((self._state.cluster[rows] == NOISE).sum())
@@ -144,7 +215,22 @@ class RequestMaker:
         return Request("confirm", {}, keys[is_new], values, int((~is_new).sum()))
 
     def reject(self, images: IntArray, cluster: int, targets: IntArray) -> Request:
-        """Say that images do not belong to a cluster; `targets` is where each goes, in the order of its key."""
+        """Say that images do not belong to a cluster.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m,), dtype int64
+            Keys of one or more images, in any order.
+        cluster : int
+            Id of the cluster, in which all of them must be.
+        targets : ndarray of shape (m,), integer dtype
+            Where each image goes, in the rising order of the distinct keys: id of a cluster, or -1 to set it aside.
+
+        Returns
+        -------
+        request : Request
+            An edit ``reject``.
+        """
         known, keys = self._alive(cluster), self._some(images)
         n_other = int((self._state.cluster[self._state.rows_of(keys)] != cluster).sum())
         if n_other:
@@ -154,7 +240,20 @@ class RequestMaker:
         return Request("reject", {"cluster": cluster}, keys, targets.astype(np.int64))
 
     def set_aside(self, images: IntArray, reason: str = "") -> Request:
-        """Take images out of their clusters, since a hand is not sure."""
+        """Take images out of their clusters, since a person is not sure.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m,), dtype int64
+            Keys of one or more images, in any order.
+        reason : str, default=""
+            Why, at most 120 characters.
+
+        Returns
+        -------
+        request : Request
+            An edit ``set_aside`` of the images that are not aside yet.
+        """
         keys = self._some(images)
         is_aside = self._state.state[self._state.rows_of(keys)] == ASIDE
         if is_aside.all():
@@ -164,20 +263,61 @@ class RequestMaker:
         return Request("set_aside", payload, moved, np.full(len(moved), NOISE), int(is_aside.sum()))
 
     def review(self, cluster: int, *, value: bool = True) -> Request:
-        """Say that a cluster has been looked through, or take that back."""
+        """Say that a cluster has been looked through, or take that back.
+
+        Parameters
+        ----------
+        cluster : int
+            Id of the cluster.
+        value : bool, default=True
+            Whether it has been looked through; False takes that back.
+
+        Returns
+        -------
+        request : Request
+            An edit ``review``, with the present members if `value` is True.
+        """
         self._alive(cluster)
         keys = self._state.images[self._state.members(cluster)] if value else _NONE
         return Request("review", {"cluster": cluster, "value": value}, keys, np.full(len(keys), cluster))
 
     def hide(self, cluster: int, *, value: bool = True) -> Request:
-        """Hide a cluster, or show it again."""
+        """Hide a cluster, or show it again.
+
+        Parameters
+        ----------
+        cluster : int
+            Id of the cluster.
+        value : bool, default=True
+            Whether it is hidden; it must not be so already.
+
+        Returns
+        -------
+        request : Request
+            An edit ``hide``.
+        """
         known = self._alive(cluster)
         if known.is_hidden == value:
             raise EditError("bad_request", f"{known.title} is {'hidden already' if value else 'not hidden'}.")
         return Request("hide", {"cluster": cluster, "value": value})
 
     def group(self, clusters: Sequence[int], to: int | None = None, *, new: str | None = None) -> Request:
-        """Put clusters into a group, into a new one with this name, or into none."""
+        """Put clusters into a group, into a new one with this name, or into none.
+
+        Parameters
+        ----------
+        clusters : sequence of int
+            Ids of one or more clusters.
+        to : int, optional
+            Id of the group; none if neither this nor `new` is given.
+        new : str, optional
+            Name of a new group; `to` is then ignored.
+
+        Returns
+        -------
+        request : Request
+            An edit ``group``.
+        """
         if not clusters:
             raise EditError("bad_request", "No cluster was named; name one or more to put into a group.")
         ids = sorted({self._alive(cluster).id for cluster in clusters})
@@ -187,7 +327,20 @@ class RequestMaker:
         return Request("group", {"clusters": ids, "to": to})
 
     def rename_group(self, group: int, name: str) -> Request:
-        """Name a group."""
+        """Name a coarse group.
+
+        Parameters
+        ----------
+        group : int
+            Id of the group.
+        name : str
+            The new name, at most 120 characters; no other group may have it.
+
+        Returns
+        -------
+        request : Request
+            An edit ``rename_group``.
+        """
         self._check_group(group)
         return Request("rename_group", {"group": group, "name": self._group_name(name, group)})
 

@@ -17,12 +17,12 @@ from covey.types import NOISE, IntArray
 
 RUN, PERSON, CONFIRMED, ASSIGNED, ASIDE, NEW = range(6)
 STATUSES: Final = ("run", "hand", "confirmed", "assigned", "aside", "new")
-"""What the states are called in tables: where a run put an image, moved by hand, said by a hand to be right, assigned
+"""What the states are called in tables: where a run put an image, moved by a person, confirmed by a person, assigned
 later, set aside as not sure, or newer than the base run and in no cluster."""
 
 
 class EditError(InvalidValueError):
-    """An edit is refused, or no longer makes sense where it stands in the journal.
+    """An edit is refused, or no longer makes sense at its place in the journal.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class CuratedCluster:
     born_of : int or None
         The cluster that it was split from.
     facts : frozenset of str
-        What a hand did and a newer run has to respect: ``named``, ``merged``, ``split``, ``reviewed``, ``hidden``.
+        What a person did and a newer run has to respect: ``named``, ``merged``, ``split``, ``reviewed``, ``hidden``.
     """
 
     id: int
@@ -134,7 +134,7 @@ class Curation:
     base_cluster : ndarray of shape (n,), dtype int32
         Id of the cluster in which the base run put it, -1 for none.
     rejects : ndarray of shape (m, 2), dtype int64
-        Pairs of image and cluster that a hand said do not belong together, sorted.
+        Pairs of image and cluster that a person said do not belong together, sorted.
     clusters : mapping of int to CuratedCluster
         By id, retired ones too.
     groups : mapping of int to str
@@ -159,7 +159,7 @@ class Curation:
 
     @property
     def is_pinned(self) -> NDArray[np.bool_]:
-        """Return for each image whether a hand placed it, shape (n,)."""
+        """Return for each image whether a person placed it, shape (n,)."""
         return np.isin(self.state, (PERSON, CONFIRMED, ASIDE))
 
     @property
@@ -168,21 +168,60 @@ class Curation:
         return [cluster for cluster in self.clusters.values() if not cluster.is_retired]
 
     def rows_of(self, images: IntArray) -> IntArray:
-        """Return the rows of images by key; `EditError` if one is unknown."""
+        """Return the rows of images by key.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m,), dtype int64
+            Keys, in any order.
+
+        Returns
+        -------
+        rows : ndarray of shape (m,), dtype int64
+            For each key its row in `images` of the curation.
+
+        Raises
+        ------
+        EditError
+            If a key is unknown.
+        """
         return find_rows(self.images, images)
 
     def members(self, cluster: int) -> IntArray:
-        """Return the rows of a cluster's images, rising."""
+        """Return the rows of a cluster's images.
+
+        Parameters
+        ----------
+        cluster : int
+            Id of the cluster; -1 for the images in no cluster.
+
+        Returns
+        -------
+        rows : ndarray of shape (m,), dtype int64
+            Rising; empty if no image is in the cluster.
+        """
         return np.flatnonzero(self.cluster == cluster)
 
     def sizes(self) -> dict[int, int]:
-        """Return the number of images of each cluster that is alive."""
+        """Return the size of each cluster that is not retired.
+
+        Returns
+        -------
+        sizes : dict of int to int
+            Number of images by id of the cluster, 0 for an empty one.
+        """
         found, counts = np.unique(self.cluster, return_counts=True)
         counted = dict(zip(found.tolist(), counts.tolist(), strict=True))
         return {cluster.id: counted.get(cluster.id, 0) for cluster in self.alive}
 
     def touched(self) -> set[int]:
-        """Return the ids of the living clusters that hold other images than in the base run."""
+        """Return the clusters, not retired, that hold other images than in the base run.
+
+        Returns
+        -------
+        ids : set of int
+            Ids of clusters that an image has left or joined.
+        """
         is_other = self.cluster != self.base_cluster
         ids = {*self.cluster[is_other].tolist(), *self.base_cluster[is_other].tolist()}
         return {cluster.id for cluster in self.alive if cluster.id in ids}

@@ -9,7 +9,18 @@ _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
 def name_key(name: str) -> str:
-    """Return the form in which two names are compared: NFC, without case."""
+    """Return the form in which two names are compared: NFC, without case.
+
+    Parameters
+    ----------
+    name : str
+        A name.
+
+    Returns
+    -------
+    key : str
+        Equal for two names that count as the same.
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

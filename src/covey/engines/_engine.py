@@ -18,7 +18,7 @@ def run_shards(
     engine: str = "inline",
     n_workers: int | None = None,
 ) -> Iterator[Result]:
-    """Apply a function to shards and yield what it returns, as soon as it is there.
+    """Apply a function to shards and iterate over what it returns, as soon as it is there.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def run_shards(
     n_workers : int, optional
         How many at once, for engines that have workers; as many as there are processors if not given.
 
-    Yields
-    ------
-    result : object
+    Returns
+    -------
+    results : iterator of object
         One for each shard, in the order in which they finish.
 
     Raises

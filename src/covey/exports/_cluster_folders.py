@@ -1,4 +1,4 @@
-"""``folders``: the pictures of each cluster in a folder of its name, linked, copied or moved."""
+"""``folders``: the images of each cluster in a folder of its name, linked, copied or moved."""
 
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -30,7 +30,7 @@ def plan_folders(source: ExportSource, options: ExportOptions) -> ExportPlan:
     Returns
     -------
     plan : ExportPlan
-        A folder for each cluster that has a picture; pictures in no cluster go to ``_not sure`` and ``_new``, or to
+        A folder for each cluster that has an image; images in no cluster go to ``_not sure`` and ``_new``, or to
         ``_unlabeled``.
     """
     folder_of = _folders(source, options)

@@ -111,7 +111,7 @@ def run_export(
     Parameters
     ----------
     project : Project
-        Open, and not locked: an export that moves pictures locks it.
+        Open, and not locked: an export that moves images locks it.
     to : str
         A name in `covey.exports.EXPORTERS`.
     out : Path
@@ -235,7 +235,7 @@ def _is_same(known: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
 
 
 def _check_place(out: Path, source: ExportSource) -> None:
-    """Refuse a folder in the project or among the pictures, also by way of a link."""
+    """Refuse a folder in the project or among the images, also by way of a link."""
     real = Path(os.path.realpath(out))
     if out.exists() and not out.is_dir():
         raise ExportError(f"{str(out)!r} is a file; an export is a folder, choose another name.")
@@ -259,8 +259,8 @@ def _is_leftover(path: Path) -> bool:
 def _undo_older(out: Path) -> None:
     report = undo_export(out / MANIFEST)
     if report.left:
-        told = "; ".join(f"{name}: {reason}" for name, reason in report.left[:3])
-        raise ExportError(f"{len(report.left)} files of the older export in {str(out)!r} were left: {told}.")
+        listed = "; ".join(f"{name}: {reason}" for name, reason in report.left[:3])
+        raise ExportError(f"{len(report.left)} files of the older export in {str(out)!r} were left: {listed}.")
 
 
 def _check_space(out: Path, plan: ExportPlan) -> None:
@@ -355,9 +355,9 @@ def _perform(
             progress("export", number, len(operations))
     relocate_files(project, moved)
     shutil.rmtree(out / PARTS, ignore_errors=True)
-    told = {name: outcomes[name] for name in _COUNTS}
-    finish_manifest(out / MANIFEST, told)
-    return ExportReport(out, told, operations)
+    counts = {name: outcomes[name] for name in _COUNTS}
+    finish_manifest(out / MANIFEST, counts)
+    return ExportReport(out, counts, operations)
 
 
 _COUNTS = ("written", "linked", "moved", "renamed", "missing", "changed", "skipped")

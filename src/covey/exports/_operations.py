@@ -37,7 +37,7 @@ class Operation:
     to : str
         Where, a POSIX path below the target folder.
     source : str
-        Absolute path of the picture; empty for ``mkdir`` and ``write``.
+        Absolute path of the image; empty for ``mkdir`` and ``write``.
     id : str
         sha256 of the file's bytes; empty for ``mkdir``.
     """
@@ -72,7 +72,7 @@ def perform(operation: Operation, out: Path) -> str:
     Returns
     -------
     outcome : {"done", "missing", "changed"}
-        ``missing`` if the picture is gone, ``changed`` if its bytes are not those of the scan; then nothing was done.
+        ``missing`` if the image is gone, ``changed`` if its bytes are not those of the scan; then nothing was done.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _hardlink(operation: Operation, target: Path, _: Path) -> str:
         if error.errno not in _NO_LINKS | {errno.EXDEV}:
             raise
         raise ExportError(
-            f"{str(target)!r} cannot be a hard link to a picture on another disk ({error.strerror}); use --mode "
+            f"{str(target)!r} cannot be a hard link to an image on another disk ({error.strerror}); use --mode "
             "symlink or copy."
         ) from error
     return "done"
@@ -264,7 +264,7 @@ def _check_there(operation: Operation, target: Path) -> str:
 
 
 def _link_text(source: str, target: Path) -> str:
-    """Return what a link to a picture says: the way from its own folder."""
+    """Return what a link to an image says: the way from its own folder."""
     origin = Path(source)
     try:
         return os.path.relpath(origin.parent.resolve() / origin.name, target.parent.resolve())

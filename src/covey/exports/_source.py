@@ -18,7 +18,21 @@ LEVELS = ("clusters", "coarse", "both")
 
 @dataclass(frozen=True, slots=True)
 class ExportedCluster:
-    """One cluster: id, name (never empty), name of its group or "", and what a person said of it."""
+    """One cluster of the result.
+
+    Attributes
+    ----------
+    id : int
+        Its id.
+    name : str
+        Its name, never empty.
+    group : str
+        Name of its coarse group; empty if it is in none.
+    is_hidden, is_reviewed, is_named_by_hand : bool
+        Whether a person hid it, looked it through, and gave it its name.
+    merged_from : tuple of int
+        Ids of the clusters that were merged into it.
+    """
 
     id: int
     name: str
@@ -38,7 +52,7 @@ class ExportedImage:
     id : str
         sha256 of its bytes.
     files : tuple of (str, str)
-        Absolute paths that hold it now, in natural order, bytes that are no UTF-8 as lone surrogates, each with the
+        Absolute paths that hold it now, in natural order, bytes that are not UTF-8 as lone surrogates, each with the
         sha256 of its own bytes; none if it is gone. A camera's raw file beside a JPEG is not among them.
     paths : tuple of str
         All its paths as tables show them.
@@ -99,7 +113,7 @@ class ExportOptions:
     Attributes
     ----------
     mode : {"symlink", "copy", "hardlink", "move"}, default="symlink"
-        How pictures come into folders.
+        How images come into folders.
     level : {"clusters", "coarse", "both"}, default="both"
         Folders of clusters, of groups, or of clusters within groups.
     only : sequence of str
@@ -135,7 +149,13 @@ class ExportOptions:
             raise InvalidValueError(f"The least score is {self.min_score}; a confidence lies in [0, 1].")
 
     def as_dict(self) -> dict[str, object]:
-        """Return the options, JSON-compatible, so that a later call can tell whether it is the same export."""
+        """Return the options, so that a later call can tell whether it is the same export.
+
+        Returns
+        -------
+        options : dict of str to object
+            Values by name, JSON-compatible.
+        """
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in ((name, getattr(self, name)) for name in self.__slots__)

@@ -1,19 +1,18 @@
 """``csv`` and ``jsonl``: one row for each path, and the clusters beside them."""
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import covey
+from covey._text_files import mark_formula, write_table
 from covey.exports._operations import Operation
 from covey.exports._source import ExportedImage, ExportOptions, ExportPlan, ExportSource, select
 from covey.store import natural_key
 from covey.types import NOISE
 
 COLUMNS = ("path", "cluster", "cluster_name", "confidence", "second_cluster", "group", "status", "id")
-_FORMULA = ("=", "+", "-", "@")
 _BOM = "\ufeff"
 Row = tuple[tuple[Any, ...], ExportedImage]
 """The cells of a line, and the image that it is about."""
@@ -92,17 +91,13 @@ def _csv(rows: Sequence[Row], options: ExportOptions) -> Iterator[bytes]:
     """Yield the lines of the table; for spreadsheets no cell can be taken for a formula."""
     yield _line(COLUMNS, _BOM if options.is_for_excel else "")
     for columns, _ in rows:
-        yield _line([_unformula(cell) for cell in columns] if options.is_for_excel else columns)
+        yield _line([mark_formula(cell) for cell in columns] if options.is_for_excel else columns)
 
 
 def _line(cells: Sequence[Any], start: str = "") -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    buffer = io.StringIO(newline="")
+    write_table(buffer, [cells], is_raw=True)
     return (start + buffer.getvalue()).encode("utf-8")
-
-
-def _unformula(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _jsonl(rows: Sequence[Row]) -> Iterator[bytes]:

@@ -53,12 +53,14 @@ def compare_with_float32(
 
     Parameters
     ----------
-    name, weights
-        As for `covey.backbones.load_backbone`.
+    name : str
+        A name of `covey.backbones.BACKBONES`, or the path of a folder in the layout of transformers.
     sources : sequence of Path
         Folders or images; at most `n_images` of them are read, evenly spread.
     n_images : int, default=64
         Most images to compare.
+    weights : Path, optional
+        The weights file or model folder, as for `covey.backbones.load_backbone`.
 
     Returns
     -------

@@ -46,10 +46,18 @@ def extract_views(
         What makes a copy; a crop and a blur, each with probability 1/2, if not given.
     random_state : int, default=0
         Seed of the draws.
-    batch_size, n_workers, engine, shard_size, retry_failed
-        As for `extract_features`.
+    batch_size : int, default=64
+        Copies encoded at once.
+    n_workers : int, optional
+        Processes or threads, as for `extract_features`.
+    engine : str, default="inline"
+        A name of `covey.engines.ENGINES`.
     progress : Progress, optional
         Called with ``("views", n_done, n_total)`` where all copies of all images are counted.
+    shard_size : int, default=1024
+        Images in a shard: what a killed run loses at most, for each worker.
+    retry_failed : bool, default=False
+        Whether to try every image again that failed before, for whatever reason.
 
     Returns
     -------
@@ -115,8 +123,12 @@ def load_views(
         Of the backbone.
     ids : sequence of str
         Which images, without repeats.
-    n_views, augmentation, random_state
-        As they were given to `extract_views`; `n_views` may be less.
+    n_views : int, default=4
+        Copies of each image, at most as many as `extract_views` made.
+    augmentation : Augmentation, optional
+        As it was given to `extract_views`.
+    random_state : int, default=0
+        As it was given to `extract_views`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Augmented copies of pictures: a random crop and a blur, drawn by a hash so that a copy never changes."""
+"""Augmented copies of images: a random crop and a blur, drawn by a hash so that a copy never changes."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ _N_UNIFORMS = 6
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may be done to a picture to get another one that shows the same.
+    """What may be done to an image to get another one that shows the same.
 
     Parameters
     ----------
     crop_probability : float in [0, 1], default=0.5
-        How often a picture is cropped.
+        How often an image is cropped.
     crop_area : tuple of float in (0, 1], default=(0.5, 1.0)
-        Least and largest share of the picture's area that a crop keeps. Its shape is the picture's, its place uniform.
+        Least and largest share of the image's area that a crop keeps. Its shape is the image's, its place uniform.
     blur_probability : float in [0, 1], default=0.5
         How often it is blurred, independent of the crop.
     blur_sigma : tuple of float, default=(0.1 / 224, 2 / 224)
@@ -42,8 +42,8 @@ class Augmentation:
     -----
     The two kinds and their probabilities are those of SCP [1]_, section 3.1. The paper states neither the size of the
     crop nor the width of the blur. The default blur is 0.1 to 2 pixels at 224 pixels, as SimCLR, BYOL and DINO have it.
-    It is taken of the pixels that the backbone sees, so a small picture, which is scaled up for it, is blurred as
-    visibly as a large one. The default crop keeps half of the picture at least, so that what it shows stays in it.
+    It is taken of the pixels that the backbone sees, so a small image, which is scaled up for it, is blurred as
+    visibly as a large one. The default crop keeps half of the image at least, so that what it shows stays in it.
 
     References
     ----------
@@ -70,12 +70,12 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class ViewDraw:
-    """What is done to one picture in one view.
+    """What is done to one image in one view.
 
     Attributes
     ----------
     side : float
-        Share of the picture's width and height that is kept; 1 if it is not cropped.
+        Share of the image's width and height that is kept; 1 if it is not cropped.
     left, top : float
         Place of the crop in [0, 1]: 0 is the left or upper border, 1 the other.
     sigma : float
@@ -90,7 +90,7 @@ class ViewDraw:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One of the augmented copies that every picture of a collection gets.
+    """One of the augmented copies that every image of a collection gets.
 
     Attributes
     ----------
@@ -113,21 +113,21 @@ class View:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def draw(self, image_id: str) -> ViewDraw:
-        """Draw what is done to a picture: always the same, whatever was drawn before.
+        """Draw what is done to an image: always the same, whatever was drawn before.
 
         Parameters
         ----------
         image_id : str
-            The picture.
+            The image.
 
         Returns
         -------
         draw : ViewDraw
-            A pure function of the picture's id and of this view.
+            A pure function of the image's id and of this view.
 
         Notes
         -----
-        The uniform numbers are the bits of a hash, so that neither the order of the pictures, nor the number of
+        The uniform numbers are the bits of a hash, so that neither the order of the images, nor the number of
         processes, nor the version of a generator changes a view.
         """
         key = f"{image_id} {self.number} {self.random_state}".encode()
@@ -140,7 +140,7 @@ class View:
 
 
 def preprocess_view(image: Image.Image, spec: BackboneSpec, draw: ViewDraw) -> ByteArray:
-    """Crop a picture, bring it to a backbone's size, and blur it.
+    """Crop an image, bring it to a backbone's size, and blur it.
 
     Parameters
     ----------

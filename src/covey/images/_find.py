@@ -1,14 +1,18 @@
 """Finding images in folders, in manifests and by name; nothing is opened but folders and manifests."""
 
+import logging
 import os
 import sys
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from covey.errors import ImageReadError
+from covey._text_files import decode_text, unmarked_utf16
+from covey.errors import ImageReadError, InvalidValueError
 from covey.images._formats import (
     NO_MEDIA,
     PICTURE_SUFFIXES,
@@ -24,6 +28,7 @@ from covey.types import ImageFailure, Progress
 STDIN = Path("-")
 """The source that stands for a manifest on standard input."""
 
+_logger = logging.getLogger(__name__)
 _MANIFEST_SUFFIX = ".txt"
 _PROJECT_FILE = "project.sqlite"
 _PROJECT_FOLDERS = frozenset({"features", "thumbnails"})
@@ -42,7 +47,7 @@ class Findings:
     n_by_content: int = 0
 
     def ordered_paths(self) -> list[Path]:
-        """Give the images in natural order; what has failed already is no more among them."""
+        """Give the images in natural order; those that have failed already are left out."""
         return sorted(self.paths - self.failures.keys(), key=natural_key)
 
     def root(self) -> Path:
@@ -111,10 +116,12 @@ class Finder:
             self._fail(path, error)
         except OSError as error:
             self._fail(path, explain_os_error(error))
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{str(path)!r} is not a list of images: {error}") from error
 
     def _add_manifest(self, content: bytes, folder: Path) -> None:
         for line in _manifest_lines(content):
-            self._add_named(_absolute(folder / os.fsdecode(line)), folder)
+            self._add_named(_existing_form(_absolute(folder / os.fsdecode(line))), folder)
 
     def _add_named(self, path: Path, folder: Path) -> None:
         """Take a file that a person named: of any suffix, through a link too, and even to report that it is missing."""
@@ -233,12 +240,31 @@ def _absolute(path: Path) -> Path:
 
 
 def _manifest_lines(content: bytes) -> list[bytes]:
-    """Split a manifest into paths: at zero bytes, as ``find -print0`` writes them, or else at line ends.
+    """Split a list into paths: at zero bytes, as ``find -print0`` writes them, or else at line ends.
 
-    A line that is empty or begins with ``#`` is none. Names that are no UTF-8 are kept as the bytes they are.
+    A line that is empty or begins with ``#`` is none. Names that are not UTF-8 are kept as the bytes they are, unless
+    the list is UTF-16, as PowerShell writes it.
     """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or (
+        unmarked_utf16(content) and (b"\n\0" in content or b"\0\n" in content)  # else zeros between names of a letter
+    ):
+        text, encoding = decode_text(content, "The list of images")
+        _logger.warning("The list of images was read as %s.", encoding)
+        content = os.fsencode(text.lstrip("\ufeff").replace("\0", ""))
     content = content.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in content:
         return [line for line in content.split(b"\0") if line]
     lines = [line.removesuffix(b"\r") for line in content.split(b"\n")]
     return [line for line in lines if line and not line.startswith(b"#")]
+
+
+def _existing_form(path: Path) -> Path:
+    """Return a path as the disk has it, where a list writes its letters in another way: composed, or in cp1252."""
+    if os.path.lexists(path):
+        return path
+    name = os.fspath(path)
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    if not name.isascii():
+        with suppress(UnicodeDecodeError):
+            forms.append(os.fsencode(path).decode("cp1252"))
+    return next((Path(form) for form in forms if os.path.lexists(form)), path)

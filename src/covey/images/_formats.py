@@ -1,20 +1,20 @@
-"""What a picture file is: the suffixes that make one a candidate, the signatures that decide, the limits."""
+"""What an image file is: the suffixes that make one a candidate, the signatures that decide, the limits."""
 
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 MIN_SIDE_PX: Final = 8
-"""A picture whose shorter side is below this shows nothing that could be clustered."""
+"""An image whose shorter side is below this shows nothing that could be clustered."""
 
 MAX_PIXELS: Final = 2**28
-"""Most pixels a picture may have (16384 x 16384); decoding one so large takes about 1 GiB of memory."""
+"""Most pixels an image may have (16384 x 16384); decoding one so large takes about 1 GiB of memory."""
 
 SIGNATURE_BYTES: Final = 64
 """How much of a file's beginning `sniff_format` looks at."""
 
 
 class Format(NamedTuple):
-    """A kind of file, recognised by its first bytes.
+    """A kind of file, recognized by its first bytes.
 
     `plugin` is the Pillow class that reads it, as ``"module:class"``; it is empty where covey reads none. `feature` is
     the part of Pillow that has to be compiled in; `hint` says what to do where the format cannot be read.
@@ -29,7 +29,7 @@ class Format(NamedTuple):
 _REBUILD: Final = "this build of Pillow cannot read it: pip install --upgrade --force-reinstall pillow"
 _DEVELOP: Final = "develop it to JPEG or TIFF first"
 
-# A JPEG is always read as its first picture: what `MPO` adds are previews and second eyes.
+# A JPEG is always read as its first image: what `MPO` adds are previews and second eyes.
 JPEG: Final = Format("JPEG", "PIL.JpegImagePlugin:JpegImageFile")
 PNG: Final = Format("PNG", "PIL.PngImagePlugin:PngImageFile")
 GIF: Final = Format("GIF", "PIL.GifImagePlugin:GifImageFile")
@@ -104,7 +104,7 @@ PAIRED_SUFFIXES: Final = (".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".hif")
 """What a camera writes beside a raw file of the same name."""
 
 PICTURE_SUFFIXES: Final = READABLE_SUFFIXES | UNREADABLE_SUFFIXES.keys()
-"""What makes a file in a folder a picture; its content alone decides how it is read."""
+"""What makes a file in a folder an image; its content alone decides how it is read."""
 
 
 SYSTEM_FOLDERS: Final = frozenset(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covey._arrays import iter_chunks
-from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
+from covey._files import DamagedFileError, atomic_write, map_tensor, parse_json, read_safetensors_header
 from covey.errors import ImageReadError
 from covey.images._preprocess import decode_size, preprocess
 from covey.images._read import read_recorded
@@ -69,13 +69,13 @@ def pack_images(
         Images with distinct ids.
     path : Path
         The file. One that has these very images in this order is mapped as it is; of another one that is whole, the
-        pictures that are wanted are taken over, and only the rest is decoded.
+        images that are wanted are taken over, and only the rest is decoded.
     size : int
-        Height and width in pixels: a picture is scaled to cover the square, and its centre cut out.
+        Height and width in pixels: an image is scaled to cover the square, and its center cut out.
     n_workers : int, default=2
         Threads that decode.
     thumbnails : Path, optional
-        Folder of thumbnails; those that are missing are written while the decoded picture is at hand.
+        Folder of thumbnails; those that are missing are written while the decoded image is at hand.
     progress : Progress, optional
         Told ``("pack", n_done, n_total)`` now and then.
 
@@ -131,7 +131,7 @@ def _iter_rows(
 
 
 def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArray | ImageFailure:
-    """Decode a picture and bring it to its size; write its thumbnail if that is missing."""
+    """Decode an image and bring it to its size; write its thumbnail if that is missing."""
     spec = _square(size)
     try:
         image = read_recorded(record, min_size=decode_size(spec, thumbnail_px=_THUMBNAIL_PX)).image
@@ -148,7 +148,7 @@ def _read(record: ImageRecord, *, size: int, thumbnails: Path | None) -> ByteArr
 
 
 def _square(size: int) -> BackboneSpec:
-    """Describe pixels as what a backbone would see: the whole picture's centre square, nothing subtracted."""
+    """Describe pixels as what a backbone would see: the whole image's center square, nothing subtracted."""
     return BackboneSpec(
         name=_FORMAT,
         loader="",
@@ -199,7 +199,7 @@ def _map_packed(path: Path, size: int) -> tuple[list[str], ByteArray]:
     nothing: tuple[list[str], ByteArray] = [], np.empty((0, size, size, _N_CHANNELS), dtype=np.uint8)
     try:
         metadata, _ = read_safetensors_header(path)
-        ids = json.loads(metadata["ids"])
+        ids = parse_json(metadata["ids"])
         pixels = map_tensor(path, "pixels", "U8")
         is_wanted = (
             bool(ids) and metadata["version"] == _VERSION and pixels.shape == (len(ids), size, size, _N_CHANNELS)

@@ -1,4 +1,4 @@
-"""From a picture to the pixels that a backbone sees: resize, then crop the centre, in one step."""
+"""From an image to the pixels that a backbone sees: resize, then crop the center, in one step."""
 
 import math
 
@@ -19,7 +19,7 @@ _DRAFT_MARGIN = 1.25
 
 
 def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
-    """Resize a picture and crop its centre as a backbone wants it.
+    """Resize an image and crop its center as a backbone needs it.
 
     Parameters
     ----------
@@ -36,26 +36,26 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
     Raises
     ------
     ValueError
-        If the picture is not RGB, or the specification is impossible.
+        If the image is not RGB, or the specification is impossible.
 
     Notes
     -----
-    The pixels are those of two steps: resize, keeping the shape, so that the picture just covers
-    ``round(input_size / crop_fraction)``, and cut the centre out. For a square input that is torchvision's ``Resize``
+    The pixels are those of two steps: resize, keeping the shape, so that the image just covers
+    ``round(input_size / crop_fraction)``, and cut the center out. For a square input that is torchvision's ``Resize``
     of the shorter side and ``CenterCrop``, its roundings included. Here the filter runs only where it is seen: the crop
     is carried back to a box of the source, and Pillow resamples that box, reading beyond its border where the filter
     reaches over it. That differs from the two steps only in how Pillow rounds between its two passes: by one or two
-    grey levels at most, unless a filter overshoots beyond black or white there. Where the difference of the sizes is
+    gray levels at most, unless a filter overshoots beyond black or white there. Where the difference of the sizes is
     odd, the middle lies where torchvision has it, which may be a pixel beside that of Hugging Face's processors.
 
-    With `is_squashed` the picture is resized to what has to be covered whatever its shape is.
+    With `is_squashed` the image is resized to what has to be covered whatever its shape is.
 
-    Pictures more than six times as large are first averaged over whole blocks of pixels, down to no less than three
+    Images more than six times as large are first averaged over whole blocks of pixels, down to no less than three
     times the target (Pillow's ``reducing_gap``). On 12-megapixel mosaics of photographs this takes a third of the time
-    and changes grey levels by 0.3 on average and by 4 at most.
+    and changes gray levels by 0.3 on average and by 4 at most.
     """
     if image.mode != "RGB":
-        raise ValueError(f"The picture has mode {image.mode!r}; it must be 'RGB', as read_image gives it.")
+        raise ValueError(f"The image has mode {image.mode!r}; it must be 'RGB', as read_image gives it.")
     if spec.interpolation not in _FILTERS:
         raise ValueError(f"interpolation is {spec.interpolation!r}; it must be one of {', '.join(_FILTERS)}.")
     height, width = spec.input_size
@@ -66,7 +66,7 @@ def preprocess(image: Image.Image, spec: BackboneSpec) -> ByteArray:
 
 
 def decode_size(spec: BackboneSpec, *, thumbnail_px: int = 0) -> tuple[int, int]:
-    """Tell how large a picture must be decoded for a backbone, and for a thumbnail made from the same pixels.
+    """Tell how large an image must be decoded for a backbone, and for a thumbnail made from the same pixels.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def decode_size(spec: BackboneSpec, *, thumbnail_px: int = 0) -> tuple[int, int]
     -----
     A JPEG that is decoded at a fraction of its size is smoothed like one averaged over blocks. The size asked for is
     a quarter above what `preprocess` resizes to, so that the last step is the backbone's own filter. On detailed
-    pictures (24 mosaics of photographs), EfficientNet-Lite0's features then agree with those of the whole picture to a
-    cosine of 0.997 on average, where those of different pictures have 0.4; without that quarter it is 0.990, with a
+    images (24 mosaics of photographs), EfficientNet-Lite0's features then agree with those of the whole image to a
+    cosine of 0.997 on average, where those of different images have 0.4; without that quarter it is 0.990, with a
     half 0.998.
     """
     side = [math.ceil(_DRAFT_MARGIN * covered) for covered in _covered_size(spec)]
@@ -93,7 +93,7 @@ def decode_size(spec: BackboneSpec, *, thumbnail_px: int = 0) -> tuple[int, int]
 
 
 def _covered_size(spec: BackboneSpec) -> tuple[int, int]:
-    """Give the width and height that the resized picture has to cover."""
+    """Give the width and height that the resized image has to cover."""
     if not 0 < spec.crop_fraction <= 1:
         raise ValueError(f"crop_fraction is {spec.crop_fraction}; it must be above 0 and at most 1.")
     height, width = spec.input_size
@@ -103,7 +103,7 @@ def _covered_size(spec: BackboneSpec) -> tuple[int, int]:
 
 
 def _source_box(size: tuple[int, int], spec: BackboneSpec) -> tuple[float, float, float, float]:
-    """Find the part of a picture of this size (width, height) that the centre crop of the resized picture shows."""
+    """Find the part of an image of this size (width, height) that the center crop of the resized image shows."""
     width, height = size
     covered_width, covered_height = _covered_size(spec)
     if spec.is_squashed:

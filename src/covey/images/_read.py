@@ -81,7 +81,7 @@ def read_image(path: Path, *, min_size: tuple[int, int] | None = None) -> Image.
     Raises
     ------
     ImageReadError
-        With the code ``ERROR_CORRUPT_IMAGE`` (also if the file ends early: half a image is none),
+        With the code ``ERROR_CORRUPT_IMAGE`` (also if the file ends early: half an image is not one),
         ``ERROR_ZERO_SIZE_FILE``, ``ERROR_UNSUPPORTED`` or ``ERROR_TOO_LARGE`` (more than `MAX_PIXELS` to decode, found
         out before anything is), or one of `TRANSIENT_CODES`.
     ValueError
@@ -187,7 +187,7 @@ def decode_file(file: BinaryIO, suffix: str, min_size: tuple[int, int] | None = 
 
 
 def read_size(file: BinaryIO, suffix: str) -> tuple[int, int]:
-    """Read a image's width and height in pixels, after the EXIF turn, from its header.
+    """Read an image's width and height in pixels, after the EXIF turn, from its header.
 
     Parameters
     ----------
@@ -417,14 +417,14 @@ def _is_readable(format_: Format) -> bool:
 
 
 def _load_plugin(format_: Format) -> Any:
-    """Import the reader. Not `Image.open`, whose own limit of pixels warns, and cannot be told the size to report."""
+    """Import the reader. Not `Image.open`, whose own limit of pixels warns without the size to report."""
     module, _, name = format_.plugin.partition(":")
     return getattr(import_module(module), name)
 
 
 def _describe_content(beginning: bytes) -> str:
     try:
-        text = getincrementaldecoder("utf-8")().decode(beginning)  # a character cut off at the end is no error
+        text = getincrementaldecoder("utf-8")().decode(beginning)  # a character cut off at the end is not an error
     except UnicodeDecodeError:
         text = "\0"
     if all(c.isprintable() or c.isspace() for c in text):
@@ -433,7 +433,7 @@ def _describe_content(beginning: bytes) -> str:
 
 
 def _find_orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; broken metadata do not spoil a image.
+    """Read the EXIF orientation, 1 to 8; broken metadata do not spoil an image.
 
     Not the plugin's own `getexif`: for PNG it would decode the whole image to look for metadata behind it.
     """

@@ -130,8 +130,8 @@ def scan_images(
     Notes
     -----
     In folders, a file is an image if its suffix is one of `PICTURE_SUFFIXES`; a file that is named directly or in a
-    manifest always is. Its content decides how it is read. Pictures whose shorter side is below `MIN_SIDE_PX` pixels
-    are left out as ``ERROR_IMAGE_TOO_SMALL``. Only the header is looked at: damage further on shows when `read_image`
+    manifest always is. Its content decides how it is read. Images whose shorter side is below `MIN_SIDE_PX` pixels
+    are left out as ``ERROR_IMAGE_TOO_SMALL``. Only the header is read: damage further on shows when `read_image`
     decodes.
 
     Globs: ``*`` and ``?`` do not match ``/``, ``**`` does; case does not matter; a glob without ``/`` may match the
@@ -190,7 +190,7 @@ class _Memory(NamedTuple):
     sizes: Mapping[str, tuple[int, int]]
 
     def recall(self, path: Path) -> _Identified | None:
-        """Give what is known of a file if it is unchanged; its content is not looked at."""
+        """Give what is known of a file if it is unchanged; its content is not read."""
         file = self.known.get(path)
         if file is None or file.is_companion or file.id not in self.sizes:
             return None
@@ -276,7 +276,7 @@ def _identify(path: Path) -> _Identified | ImageFailure:
 
 
 def _try_to_identify(path: Path) -> _Identified | ImageFailure:
-    """Read a file's header, then hash its bytes: what is no image is not hashed if that would take long."""
+    """Read a file's header, then hash its bytes: what is not an image is not hashed if that would take long."""
     n_bytes, digest = 0, ""
     try:
         with open_regular(path) as file:

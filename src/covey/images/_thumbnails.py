@@ -58,7 +58,7 @@ def has_thumbnail(path: Path) -> bool:
 
 
 def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
-    """Scale a image down and encode it as WebP.
+    """Scale an image down and encode it as WebP.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def encode_thumbnail(image: Image.Image, *, size_px: int = 256) -> bytes:
 
 
 def write_thumbnail(image: Image.Image, path: Path, *, size_px: int = 256) -> None:
-    """Write a image's thumbnail; it is there whole or not at all.
+    """Write an image's thumbnail; it is there whole or not at all.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 *External* metrics compare with ground truth, *internal* ones need none. `METRICS` maps names to `MetricSpec` rows,
 which say what a function needs and which way is better; commands, tables and tests read them. Everything is NumPy:
-this room never imports torch. Start reading at `_contingency.py`.
+this package never imports torch. Start reading at `_contingency.py`.
 """
 
 from typing import TYPE_CHECKING

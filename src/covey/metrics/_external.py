@@ -160,7 +160,7 @@ def adjusted_rand_score(labels_true: Any, labels_pred: Any) -> float:
 
     Notes
     -----
-    Scikit-learn's, after the checks of this room [1]_.
+    Scikit-learn's, after the checks of this package [1]_.
 
     References
     ----------

@@ -63,7 +63,7 @@ def normalized_mutual_info_score(
 
     Notes
     -----
-    Scikit-learn's, after the checks of this room. Not corrected for chance: on few rows and many clusters random
+    Scikit-learn's, after the checks of this package. Not corrected for chance: on few rows and many clusters random
     labels score high, so print `adjusted_mutual_info_score` beside it.
     """
     truth, clusters = check_labels(labels_true, labels_pred)

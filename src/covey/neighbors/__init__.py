@@ -1,8 +1,8 @@
 """Nearest neighbors: `nearest_neighbors` turns features into a `NeighborGraph`.
 
-One door, several engines: `NEIGHBOR_ENGINES` maps names to classes whose instances fulfil `NeighborEngine` and that
-are constructed with the keywords ``precision`` and ``device``. The exact one is the oracle for all others; its torch
-is imported when it is asked for. Arrays only.
+One function, several engines: `NEIGHBOR_ENGINES` maps names to classes whose instances fulfill `NeighborEngine` and
+that are constructed with the keywords ``precision`` and ``device``. The exact one is the oracle for all others; its
+torch is imported when it is asked for. Arrays only.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -133,7 +133,7 @@ def _operand(space: _Space, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
     """Return rows (n', d') and a bias (n',) so that p_i · p_j - (|p_j|² + extra_j)/2 is largest for the nearest j.
 
     In bfloat16 there is no bias: it would have too few digits, so it is two more columns, with 1, 1 in their place on
-    the left. The rows that `pad_rows` adds are so far away that they are no row's neighbor.
+    the left. The rows that `pad_rows` adds are so far away that they are not a neighbor of any row.
     """
     n, d = space.points.shape
     half = space.squares / -2

@@ -133,7 +133,7 @@ class SobelFilter(nn.Module):
 
     Notes
     -----
-    The border repeats the outermost pixels, so that it is no edge.
+    The border repeats the outermost pixels, so that it does not look like an edge.
     """
 
     def __init__(self) -> None:

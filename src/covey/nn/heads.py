@@ -10,7 +10,7 @@ _SMALLEST = 1e-24  # of a squared length, against 0 / 0
 class StackedHeads(nn.Module):
     """Run independent clustering heads side by side.
 
-    Each is Linear - GELU - Linear - L2 normalisation - weight-normed Linear, divided by a temperature.
+    Each is Linear - GELU - Linear - L2 normalization - weight-normed Linear, divided by a temperature.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class StackedHeads(nn.Module):
 
     Notes
     -----
-    Section 3.2 of [1]_ says "three-layer"; widths, normalisation and initial values are those of the authors' code.
+    Section 3.2 of [1]_ says "three-layer"; widths, normalization and initial values are those of the authors' code.
     Inside, columns are samples, ``(H, width, batch)``: then the first layer of all heads is a single matrix product and
-    nothing needs to be transposed. The L2 normalisation divides the logits, which are fewer than what it normalises.
+    nothing needs to be transposed. The L2 normalization divides the logits, which are fewer than what it normalizes.
     `benchmarks/temi_speed.py` times it against a loop over heads.
 
     References
@@ -100,7 +100,7 @@ class StackedHeads(nn.Module):
         return (logits / (self.temperature * length)).log_softmax(dim=1).transpose(1, 2)
 
     def _bottleneck(self, x: Tensor) -> Tensor:
-        """Return what enters the last layer, before its normalisation: (H, bottleneck, batch)."""
+        """Return what enters the last layer, before its normalization: (H, bottleneck, batch)."""
         dtype = self.first_weight.dtype if self.first_weight.dtype == torch.float64 else self.compute_dtype
         columns = x.to(dtype).T  # (D, batch)
         hidden = (self.first_weight.to(dtype).flatten(0, 1) @ columns).view(self.n_heads, -1, len(x))

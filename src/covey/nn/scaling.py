@@ -28,7 +28,18 @@ class FeatureScaling(NamedTuple):
 
     @classmethod
     def identity(cls, n_features: int) -> Self:
-        """Make the map that changes nothing."""
+        """Make the map that changes nothing.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of dimensions.
+
+        Returns
+        -------
+        scaling : FeatureScaling
+            On the CPU.
+        """
         return cls(torch.zeros(n_features, dtype=torch.float64), torch.ones(n_features, dtype=torch.float64))
 
     @classmethod

@@ -17,7 +17,7 @@ def mean_log_probabilities(log_p: Tensor) -> Tensor:
     Returns
     -------
     log_mean : Tensor of shape (..., n_clusters)
-        log(1/B Σ_i p_i).
+        The logarithm of the mean probability, log(1/B Σ_i p_i).
     """
     return log_p.logsumexp(dim=-2) - math.log(log_p.shape[-2])
 

@@ -5,7 +5,7 @@ Names and search stand beside the walk: they take a run that is there.
 
 from covey.pipeline._cluster_folder import RunResult, cluster_folder, embed_folder, installed_versions, run_plan
 from covey.pipeline._embed_images import EmbedReport, embed_images, load_backbones, load_features
-from covey.pipeline._evaluate import Evaluation, evaluate_partition, read_labels
+from covey.pipeline._evaluate import Evaluation, KnownLabels, evaluate_partition, read_label_table, read_labels
 from covey.pipeline._evidence import ProjectEvidence, choose_n_clusters, weigh_project
 from covey.pipeline._names import NamingReport, folder_vocabulary, name_partition, try_to_name
 from covey.pipeline._run_plan import RunPlan, check_n_clusters, make_estimator, plan_run
@@ -17,6 +17,7 @@ __all__ = [
     "CheckpointFile",
     "EmbedReport",
     "Evaluation",
+    "KnownLabels",
     "NamingReport",
     "ProjectEvidence",
     "RunPlan",
@@ -36,6 +37,7 @@ __all__ = [
     "make_estimator",
     "name_partition",
     "plan_run",
+    "read_label_table",
     "read_labels",
     "run_plan",
     "scan_sources",

@@ -4,6 +4,8 @@
 that learns from pixels. The stages are in `_stages.py`, `_embed_images.py` and `_pixel_methods.py`.
 """
 
+import hashlib
+import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from covey import __version__
 from covey.backbones import load_backbone
 from covey.partitions import make_partition, summarize_clusters
 from covey.pipeline._embed_images import EmbedReport, describe_features, embed_images, load_backbones, load_features
@@ -104,6 +107,8 @@ def cluster_folder(
     has_names: bool = True,
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
+    allow_missing: bool = False,
+    raw_csv: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Cluster the images of a folder into a project that can be looked at, resumed and added to.
@@ -145,6 +150,10 @@ def cluster_folder(
         `covey.pipeline.name_partition`. Where it cannot, or names fail, clusters keep their numbers.
     scan_options, extract_options : mapping, optional
         Keywords of `scan_images` and `extract_features`.
+    allow_missing : bool, default=False
+        Cluster although more than half of the images that the project knows are missing, as when a disk is not mounted.
+    raw_csv : bool, default=False
+        Write tables without the apostrophe before text that a spreadsheet would run as a formula.
     progress : Progress, optional
         Called with how far each stage is.
 
@@ -180,11 +189,13 @@ def cluster_folder(
         has_names=has_names,
         scan_options=scan_options,
         extract_options=extract_options,
+        allow_missing=allow_missing,
+        raw_csv=raw_csv,
     )
     return run_plan(plan, progress)
 
 
-def run_plan(plan: RunPlan, progress: Progress | None = None) -> RunResult:
+def run_plan(plan: RunPlan, progress: Progress | None = None, *, is_last_step: bool = True) -> RunResult:
     """Do what a plan says: scan, then cluster features, or images for a method that learns from pixels.
 
     Parameters
@@ -193,6 +204,9 @@ def run_plan(plan: RunPlan, progress: Progress | None = None) -> RunResult:
         From `plan_run`.
     progress : Progress, optional
         Called with how far each stage is.
+    is_last_step : bool, default=True
+        Whether the run is finished then. A caller who writes pages too says no, and calls `Upkeep.finish_run` when
+        these are written: until then, the same plan goes on with the partition that is stored.
 
     Returns
     -------
@@ -212,10 +226,20 @@ def run_plan(plan: RunPlan, progress: Progress | None = None) -> RunResult:
     with ExitStack() as stack:
         seconds: dict[str, float] = {}
         with _timed(seconds, "scan"):
-            project = scan_sources(stack, plan.sources, plan.output, progress=progress, **plan.scan_options)
+            project = scan_sources(
+                stack,
+                plan.sources,
+                plan.output,
+                allow_missing=plan.allow_missing,
+                progress=progress,
+                **plan.scan_options,
+            )
         check_n_clusters(plan.n_clusters, len(project.records()))
         run = _Run(plan, project, seconds, progress)
-        return _cluster_pixels(run) if plan.learns_from_pixels else _cluster_features(run, backbones)
+        result = _cluster_pixels(run) if plan.learns_from_pixels else _cluster_features(run, backbones)
+        if is_last_step:
+            project.upkeep.finish_run(result.partition_id)
+        return result
 
 
 class _Run(NamedTuple):
@@ -235,6 +259,20 @@ def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
         tell(progress, "read")
         features = load_features(project, backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
     check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
+    partition_id = project.upkeep.find_unfinished(describe_request(plan, features.ids, features.fingerprint))
+    selection = None
+    if partition_id is None:
+        partition_id, selection = _fit_features(run, backbones, features, report)
+    name = partial(try_to_name, project, partition_id, backbones=backbones, device=plan.device, progress=progress)
+    naming, reason, tables = _name_and_write(run, partition_id, name if plan.has_names else None)
+    return _result(run, partition_id, report, selection=selection, tables=tables, naming=naming, naming_reason=reason)
+
+
+def _fit_features(
+    run: _Run, backbones: Sequence[Backbone], features: Features, report: EmbedReport
+) -> tuple[int, NClustersResult | None]:
+    """Choose a number of clusters if none was given, fit the method, and store the partition."""
+    plan, _, seconds, progress = run
     selection = None
     with _timed(seconds, "choose"):
         if plan.chooses_number:
@@ -246,10 +284,8 @@ def _cluster_features(run: _Run, backbones: Sequence[Backbone]) -> RunResult:
         estimator = plan.make_estimator(plan.n_clusters or pick_number(selection, plan.granularity))
         fit_estimator(estimator, features.X, progress, method=plan.spec.name, views=features.views)
     facts = describe_features(backbones, n_views=plan.n_views, normalize_parts=plan.normalize_parts)
-    partition_id = _keep_partition(run, features, estimator, {**facts, **describe_run(selection, report, seconds)})
-    name = partial(try_to_name, project, partition_id, backbones=backbones, device=plan.device, progress=progress)
-    naming, reason, tables = _name_and_write(run, partition_id, selection, name if plan.has_names else None)
-    return _result(run, partition_id, report, selection=selection, tables=tables, naming=naming, naming_reason=reason)
+    facts = {**facts, **describe_run(selection, report, seconds)}
+    return _keep_partition(run, features, estimator, facts), selection
 
 
 def _cluster_pixels(run: _Run) -> RunResult:
@@ -258,19 +294,24 @@ def _cluster_pixels(run: _Run) -> RunResult:
     with _timed(seconds, "pack"):
         packed, report = pack_project(project, plan.size, progress)
     check_n_clusters(plan.n_clusters, report.n_computed + report.n_reused)
-    with _timed(seconds, "cluster"):
-        estimator = plan.make_estimator(plan.n_clusters or 1)
-        features = fit_pixels(project, packed, estimator, plan.spec.name, progress)
-    facts = describe_pixels(features, packed)
-    partition_id = _keep_partition(run, features, estimator, {**facts, **describe_run(None, report, seconds)})
-    checkpoint_file(project, features.fingerprint).remove()  # if there is one: the training is in the project now
-    _, _, tables = _name_and_write(run, partition_id, None, None)  # such a network knows no words
+    partition_id = project.upkeep.find_unfinished(describe_request(plan, packed.ids))
+    if partition_id is None:
+        with _timed(seconds, "cluster"):
+            estimator = plan.make_estimator(plan.n_clusters or 1)
+            features = fit_pixels(project, packed, estimator, plan.spec.name, progress)
+        facts = {**describe_pixels(features, packed), **describe_run(None, report, seconds)}
+        partition_id = _keep_partition(run, features, estimator, facts)
+    fingerprint = project.partition_info(partition_id).fingerprint
+    checkpoint_file(project, fingerprint).remove()  # if there is one: the training is in the project now
+    _, _, tables = _name_and_write(run, partition_id, None)  # such a network knows no words
     return _result(run, partition_id, report, tables=tables)
 
 
 def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping[str, Any]) -> int:
     """Store the partition of a fitted estimator with the description of its clusters; return its id."""
     tell(run.progress, "describe")
+    fingerprint = "" if run.plan.learns_from_pixels else features.fingerprint
+    info = {**info, "request": describe_request(run.plan, features.ids, fingerprint)}
     partition = make_partition(features, estimator, method=run.plan.spec.name, info=info)
     selection = info.get("selection") or {}
     levels = {level["name"]: level["n_clusters"] for level in selection.get("granularities", ())}
@@ -281,7 +322,6 @@ def _keep_partition(run: _Run, features: Features, estimator: Any, info: Mapping
 def _name_and_write(
     run: _Run,
     partition_id: int,
-    selection: NClustersResult | None,
     name: Callable[[], tuple[NamingReport | None, str]] | None,
 ) -> tuple[NamingReport | None, str, tuple[Path, ...]]:
     """Name the clusters if they are to have names, and write the tables: an interruption costs names alone."""
@@ -293,10 +333,11 @@ def _name_and_write(
                 naming, reason = name()
     finally:
         tell(run.progress, "tables")
-        tables = tuple(run.project.write_tables(partition_id))
+        tables = tuple(run.project.write_tables(partition_id, is_raw=run.plan.raw_csv))
         tables += tuple(run.project.run_folder(partition_id).glob("tree.json"))
-        if selection is not None:
-            tables += (run.project.write_evidence(selection.to_dict(), partition_id=partition_id),)
+        evidence = run.project.partition_info(partition_id).info.get("selection")
+        if evidence:
+            tables += (run.project.write_evidence(evidence, partition_id=partition_id),)
     return naming, reason, tables
 
 
@@ -329,6 +370,7 @@ def embed_folder(
     device: str = "auto",
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
+    raw_csv: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Features, EmbedReport, Ledger]:
     """Scan the sources and compute the features of their pictures, without clustering them.
@@ -351,8 +393,31 @@ def embed_folder(
     with ExitStack() as stack:
         project = scan_sources(stack, sources, output, progress=progress, **(scan_options or {}))
         report = embed_images(project, models, n_views=n_views, progress=progress, **(extract_options or {}))
-        project.write_skipped()
+        project.write_skipped(is_raw=raw_csv)
         return load_features(project, models), report, project.ledger()
+
+
+def describe_request(plan: RunPlan, ids: Sequence[str], fingerprint: str = "") -> str:
+    """Name what a run was asked for and of which images, so that the same command finds a run that was killed.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        What was asked for.
+    ids : sequence of str
+        The images, in the order of the rows.
+    fingerprint : str, default=""
+        Of the features, where they are known before the method is fitted.
+
+    Returns
+    -------
+    request : str
+        16 hexadecimal digits.
+    """
+    number = (plan.n_clusters, plan.granularity, plan.k_min, plan.k_max)
+    asked = (number, plan.n_views, plan.normalize_parts, plan.size, plan.has_names)
+    facts = [__version__, plan.spec.name, plan.params, asked, plan.random_state, plan.device, fingerprint, list(ids)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def describe_run(

@@ -1,14 +1,14 @@
 """Known labels beside a partition: the scores, and how many images they speak of."""
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from covey import metrics
+from covey._text_files import read_table, same_name, unmark_formula
 from covey.errors import InvalidValueError
 from covey.store import Project
 from covey.types import IntArray, Partition
@@ -46,41 +46,78 @@ class Evaluation:
     n_clusters: int
 
 
+class KnownLabels(NamedTuple):
+    """The classes of a table.
+
+    Attributes
+    ----------
+    classes : dict of str to str
+        Class by file name, composed (NFC).
+    form : str
+        How the table was understood: ``"UTF-16, tab-separated"``.
+    n_empty : int
+        Rows without a class, which say nothing.
+    """
+
+    classes: dict[str, str]
+    form: str
+    n_empty: int
+
+
 def read_labels(path: Path) -> dict[str, str]:
-    """Read a CSV file that gives each picture a class.
+    """Read a table that gives each image a class; see `read_label_table`, whose `classes` it returns."""
+    return read_label_table(path).classes
+
+
+def read_label_table(path: Path) -> KnownLabels:
+    """Read a table that gives each image a class, and say how it was understood.
 
     Parameters
     ----------
     path : Path
-        UTF-8, with a header: one of ``filename``, ``file_name``, ``path``, ``image``, and one of ``class``, ``label``,
-        ``category``. File names are POSIX paths as in ``assignments.csv``, or bare names if those are unique.
+        In UTF-8, UTF-16 or cp1252, separated by commas, semicolons, tabs or bars, with a header: one of ``filename``,
+        ``file_name``, ``path``, ``image``, and one of ``class``, ``label``, ``category``, in small letters or capitals.
+        File names are POSIX paths as in ``assignments.csv``, or bare names if those are unique. An empty cell is no
+        class.
 
     Returns
     -------
-    labels : dict of str to str
-        Class by file name.
+    labels : KnownLabels
+        What it says.
 
     Raises
     ------
     InvalidValueError
-        If a column is missing, or a file stands in the table twice with different classes.
+        If it cannot be read, a column is missing, or a file is in the table twice with different classes.
     """
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        header = reader.fieldnames or []
-        file_column = next((name for name in FILE_COLUMNS if name in header), None)
-        class_column = next((name for name in CLASS_COLUMNS if name in header), None)
-        if file_column is None or class_column is None:
-            raise InvalidValueError(
-                f"{path} has the columns {', '.join(header) or '(none)'}; it needs one of {', '.join(FILE_COLUMNS)} "
-                f"and one of {', '.join(CLASS_COLUMNS)}."
-            )
-        labels: dict[str, str] = {}
-        for row in reader:
-            name, label = row[file_column], row[class_column]
-            if labels.setdefault(name, label) != label:
-                raise InvalidValueError(f"{path} gives {name!r} the class {labels[name]!r} and also {label!r}.")
-    return labels
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidValueError(f"The table {str(path)!r} cannot be read: {error.strerror}.") from error
+    table = read_table(data, f"The table {str(path)!r}", (FILE_COLUMNS, CLASS_COLUMNS))
+    header = table.header
+    file_column = next((header.index(name) for name in FILE_COLUMNS if name in header), None)
+    class_column = next((header.index(name) for name in CLASS_COLUMNS if name in header), None)
+    if file_column is None or class_column is None:
+        raise InvalidValueError(
+            f"{path}, read as {table.form}, has the columns {_list_columns(header)}; it needs one of "
+            f"{', '.join(FILE_COLUMNS)} and one of {', '.join(CLASS_COLUMNS)}."
+        )
+    classes: dict[str, str] = {}
+    n_empty = 0
+    for row in table.rows:
+        name, label = (unmark_formula(row[i]) if i < len(row) else "" for i in (file_column, class_column))
+        if not name or not label.strip():
+            n_empty += 1
+        elif classes.setdefault(same_name(name), label) != label:
+            raise InvalidValueError(f"{path} gives {name!r} the class {classes[same_name(name)]!r} and also {label!r}.")
+    return KnownLabels(classes, table.form, n_empty)
+
+
+def _list_columns(header: Sequence[str]) -> str:
+    """Return the names of columns for a message, cut where there are many or long ones."""
+    listed = ", ".join(name[:40] for name in header[:8]) or "(none)"
+    return f"{listed}, ..." if len(header) > 8 else listed
 
 
 def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str, str] | None = None) -> Evaluation:
@@ -108,6 +145,8 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
     """
     partition = project.partition(partition_id)
     paths = project.paths()
+    if labels is not None:
+        labels = {same_name(name): label for name, label in labels.items()}
     found = [_classes_of(paths.get(image_id, []), labels) for image_id in partition.ids]
     rows = [row for row, classes in enumerate(found) if len(classes) == 1]
     if not rows:
@@ -118,7 +157,7 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
     names, labels_true = np.unique([next(iter(found[row])) for row in rows], return_inverse=True)
     if len(names) < 2:
         raise InvalidValueError(
-            f"All {len(rows)} labelled images have the class {names[0]!r}; there is nothing to compare."
+            f"All {len(rows)} labelled images have the class {str(names[0])!r}; there is nothing to compare."
         )
     labels_pred = partition.labels[rows]
     per_class = metrics.per_class_accuracy(labels_true, labels_pred)
@@ -149,4 +188,5 @@ def _classes_of(paths: list[str], labels: Mapping[str, str] | None) -> set[Any]:
     """Return the distinct classes of one image's paths; the folder's name counts if no mapping is given."""
     if labels is None:
         return {name for path in paths if (name := PurePosixPath(path).parent.name)}
-    return {label for path in paths if (label := labels.get(path, labels.get(PurePosixPath(path).name))) is not None}
+    names = [same_name(path) for path in paths]
+    return {label for name in names if (label := labels.get(name, labels.get(PurePosixPath(name).name))) is not None}

@@ -56,6 +56,10 @@ class RunPlan:
         Whether the clusters are to be named.
     scan_options, extract_options : mapping
         Keywords of `scan_images`, and of `extract_features`.
+    allow_missing : bool
+        Whether more than half of the images of a project that has runs may be missing.
+    raw_csv : bool
+        Whether tables are written without the apostrophe before what a spreadsheet would run as a formula.
     """
 
     sources: tuple[Path, ...]
@@ -75,6 +79,8 @@ class RunPlan:
     has_names: bool
     scan_options: Mapping[str, Any] = field(default_factory=dict)
     extract_options: Mapping[str, Any] = field(default_factory=dict)
+    allow_missing: bool = False
+    raw_csv: bool = False
 
     @property
     def learns_from_pixels(self) -> bool:
@@ -122,6 +128,8 @@ def plan_run(
     has_names: bool = True,
     scan_options: Mapping[str, Any] | None = None,
     extract_options: Mapping[str, Any] | None = None,
+    allow_missing: bool = False,
+    raw_csv: bool = False,
 ) -> RunPlan:
     """Check everything that can be checked of a run before an image is read.
 
@@ -178,6 +186,8 @@ def plan_run(
         has_names=has_names,
         scan_options=dict(scan_options or {}),
         extract_options=dict(extract_options or {}),
+        allow_missing=allow_missing,
+        raw_csv=raw_csv,
     )
 
 
@@ -258,8 +268,10 @@ def check_output(sources: Sequence[Path], output: Path) -> None:
     Raises
     ------
     ProjectError
-        If `output` is a source or inside one, with a place that would do.
+        If `output` is a file, a source or inside one, with a place that would do.
     """
+    if output.exists() and not output.is_dir():
+        raise ProjectError(f"{str(output)!r} is a file; a project is a folder, choose another name with -o.")
     target = output.resolve()
     for source in sources:
         if source.is_dir() and target.is_relative_to(source.resolve()):

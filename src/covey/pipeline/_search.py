@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covey._files import write_bytes, write_text
+from covey._files import parse_json, write_bytes, write_text
 from covey.backbones import load_backbone
 from covey.cluster import CLUSTERERS
 from covey.corrections import is_scaled, load_run_features
@@ -305,17 +305,31 @@ def _search_index(run: _Run, question: _Question, engine: str, n_hits: int) -> t
     kind = SEARCH_ENGINES[engine]
     folder = run.project.run_folder(run.info.id)
     path, told = folder / f"{question.space}.{engine}", folder / f"{question.space}.{engine}.json"
-    known = json.loads(told.read_text(encoding="utf-8")) if path.exists() and told.exists() else {}
     digest = hashlib.sha256(f"{run.info.fingerprint} {question.rows.shape}".encode()).hexdigest()
-    if known.get("rows") == digest:
-        searcher = kind.from_bytes(question.rows, path.read_bytes())
-    else:
+    searcher, recall = _read_index(kind, question.rows, path, told, digest)
+    if searcher is None:
         searcher = kind(question.rows)
-        known = {"rows": digest, "recall": searcher.measure_recall(n_hits)}
+        recall = float(searcher.measure_recall(n_hits))
         told.unlink(missing_ok=True)  # it says which rows an index is of, and must never lie beside that of other rows
-        write_bytes(path, searcher.to_bytes())
-        write_text(told, json.dumps(known))
-    return searcher.search(np.asarray(question.vector, dtype=np.float32)[None], n_hits)[0], float(known["recall"])
+        index = searcher.to_bytes()
+        write_bytes(path, index)
+        write_text(told, json.dumps({"rows": digest, "sha256": hashlib.sha256(index).hexdigest(), "recall": recall}))
+    return searcher.search(np.asarray(question.vector, dtype=np.float32)[None], n_hits)[0], recall
+
+
+def _read_index(kind: Any, rows: Any, path: Path, told: Path, digest: str) -> tuple[Any, float]:
+    """Read an index that was kept for these rows, and its recall; (None, 0) if there is none, or it is damaged.
+
+    Native code reads it, which need not survive damage: its checksum is compared first.
+    """
+    try:
+        known = parse_json(told.read_bytes())
+        index = path.read_bytes()
+        if known["rows"] != digest or known["sha256"] != hashlib.sha256(index).hexdigest():
+            return None, 0.0
+        return kind.from_bytes(rows, index), float(known["recall"])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError):
+        return None, 0.0
 
 
 def _answers(run: _Run, found: Hits, own: int | None, names: Mapping[int, str]) -> Iterator[SearchHit]:

@@ -19,7 +19,13 @@ N_REASONS = 3  # unreadable files that an error names
 
 
 def scan_sources(
-    stack: ExitStack, sources: Sequence[Path], output: Path, *, progress: Progress | None = None, **options: Any
+    stack: ExitStack,
+    sources: Sequence[Path],
+    output: Path,
+    *,
+    allow_missing: bool = True,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> Project:
     """Scan the sources into a project, which is made only if there is a image to put into it.
 
@@ -31,6 +37,8 @@ def scan_sources(
         Folders, image files or manifests.
     output : Path
         The project folder. Files that an existing project knows and that did not change are not read again.
+    allow_missing : bool, default=True
+        Whether more than half of the images of a project that has runs may be missing.
     progress : Progress, optional
         Called after each file.
     **options
@@ -44,7 +52,7 @@ def scan_sources(
     Raises
     ------
     ProjectError
-        If there is not one picture that can be read, or another run holds the project.
+        If there is not one picture that can be read, too many are missing, or another run holds the project.
     """
     project = None
     if output.exists() and any(output.iterdir()):
@@ -59,7 +67,13 @@ def scan_sources(
         )
     project = project or _enter_locked(stack, output)
     project.record_scan(
-        report.records, report.files, report.failures, report.root, sources=sources, left_out=report.left_out()
+        report.records,
+        report.files,
+        report.failures,
+        report.root,
+        sources=sources,
+        left_out=report.left_out(),
+        allow_missing=allow_missing,
     )
     return project
 

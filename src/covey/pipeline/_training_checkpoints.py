@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from covey._files import atomic_write
+from covey._files import atomic_write, parse_json
 from covey.errors import ProjectError
 from covey.store import disk_errors
 from covey.types import TrainingState
@@ -93,7 +93,7 @@ class CheckpointFile:
                 arrays: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             if metadata.get("format") != _FORMAT:
                 raise ValueError("it is none of covey's")
-            return TrainingState(arrays, json.loads(metadata["facts"]))
+            return TrainingState(arrays, parse_json(metadata["facts"]))
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise ProjectError(
                 f"The checkpoint {str(self.path)!r} cannot be read: {error}. Remove it to start the training anew."

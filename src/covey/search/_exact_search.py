@@ -13,13 +13,32 @@ _BLOCK_VALUES = 2**24
 
 
 class Hits(NamedTuple):
-    """The hits of one query: rows, and their cosines in [-1, 1], the most similar first."""
+    """The hits of one query, the most similar first.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_hits,), dtype int64
+        Rows that were found.
+    scores : ndarray of shape (n_hits,), dtype float32
+        Their cosines with the query, in [-1, 1].
+    """
 
     rows: IntArray
     scores: FloatArray
 
     def at_least(self, min_score: float) -> "Hits":
-        """Return the hits whose score is at least `min_score`."""
+        """Return the hits whose score is at least `min_score`.
+
+        Parameters
+        ----------
+        min_score : float
+            Least cosine, in [-1, 1].
+
+        Returns
+        -------
+        hits : Hits
+            In the same order.
+        """
         n_kept = int(np.count_nonzero(self.scores >= min_score))
         return Hits(self.rows[:n_kept], self.scores[:n_kept])
 

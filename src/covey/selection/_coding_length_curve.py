@@ -61,7 +61,13 @@ class CodingLengthCurve:
         return tuple(k for k, one in zip(self.candidates, saved, strict=True) if one >= _SAVING * saved.max())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the curve as JSON-compatible data, in nats a row, as `covey.gallery.draw_coding_length` takes it."""
+        """Return the curve as JSON-compatible data, in nats a row, as `covey.gallery.draw_coding_length` takes it.
+
+        Returns
+        -------
+        curve : dict
+            Fields of the curve by name; ``scores`` holds lists of one number per candidate.
+        """
         per_row = [length / self.n_rows for length in self.lengths]
         labels = [length / self.n_rows for length in self.label_lengths]
         return {

@@ -102,7 +102,7 @@ def find_granularities(evidence: Mapping[str, Sequence[CandidateScore]], suggest
 
     Notes
     -----
-    A peak is a candidate better than its neighbours, and by at least its spread over the subsamples better than the
+    A peak is a candidate better than its neighbors, and by at least its spread over the subsamples better than the
     lowest point on the way to anything higher; an end of the curve is none. Of the numbers that differ from the
     suggestion by the factor 1.5 or more, the one is taken at which most voters have a peak within the factor 1.2, and
     of equally many the highest peak in units of its spread.

@@ -1,4 +1,4 @@
-"""What speaks for a number of clusters: five pieces of evidence, and a product of two of them.
+"""Criteria for a number of clusters: five pieces of evidence, and a product of two of them.
 
 A criterion is a function ``(sample, candidates) -> list of CandidateScore``, one a candidate. All judge the same
 partitions, which the `Sample` makes once.
@@ -107,7 +107,7 @@ def silhouette_stability(sample: Sample, candidates: Sequence[int]) -> list[Cand
     -----
     Separation that another sample does not show again is an accident, and a partition that is found again need not
     separate anything; so neither makes up for the other, which a product says and a sum does not. Both factors are
-    absolute (stability is corrected for chance), hence a candidate's score does not hang on which others are tried.
+    absolute (stability is corrected for chance), hence a candidate's score does not depend on which others are tried.
     A negative silhouette stays negative. Silhouette after [1]_; stability by subsampling after [2]_, with the adjusted
     Rand index in place of their correlation, which has no correction for chance.
 
@@ -166,7 +166,7 @@ def held_out_coding_length(sample: Sample, candidates: Sequence[int]) -> list[Ca
 
     Notes
     -----
-    Each row outside a subsample goes to the cluster of the nearest mean, as a new picture would. It costs that
+    Each row outside a subsample goes to the cluster of the nearest mean, as a new image would. It costs that
     cluster's label, -log(n_i / n), and `covey.objectives.gaussian_code_lengths` with the Gaussian that the cluster's
     rows inside have. What a cluster has learned by heart does not help it here, so no price need be put on means and
     covariances. A cluster's covariance is that of its n_i rows, averaged with the mean one of all clusters, which
@@ -176,7 +176,7 @@ def held_out_coding_length(sample: Sample, candidates: Sequence[int]) -> list[Ca
 
 
 def eigengap(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
-    """Score the gap behind the k-th eigenvalue of the neighbours' graph, whose first k are 0 if it falls into k parts.
+    """Score the gap behind the k-th eigenvalue of the neighbors' graph, whose first k are 0 if it falls into k parts.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def eigengap(sample: Sample, candidates: Sequence[int]) -> list[CandidateScore]:
     Notes
     -----
     Section 8.3 of [1]_: the difference of the (k+1)-th and the k-th smallest eigenvalue of I - D^(-1/2) W D^(-1/2),
-    for the graph of log n nearest neighbours (section 8.1) of at most 2,000 rows. It needs no partition.
+    for the graph of log n nearest neighbors (section 8.1) of at most 2,000 rows. It needs no partition.
 
     References
     ----------

@@ -53,7 +53,7 @@ class Sample:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_components), dtype float32
-        Reduced rows, 3 or more of which at least 2 differ. They are centred and scaled to a mean squared length of 1.
+        Reduced rows, 3 or more of which at least 2 differ. They are centered and scaled to a mean squared length of 1.
     clusterer : ClusterMixin or None
         Cloned for each fit; takes ``n_clusters`` and, if it draws, ``random_state``. None is k-means of all
         subsamples at once.
@@ -65,7 +65,7 @@ class Sample:
     Attributes
     ----------
     X, clusterer, seed, n_repeats
-        As given, `X` centred and scaled.
+        As given, `X` centered and scaled.
     """
 
     def __init__(self, X: FloatArray, clusterer: Any, seed: int, n_repeats: int = N_REPEATS) -> None:
@@ -82,6 +82,16 @@ class Sample:
         """Cluster overlapping subsamples; every candidate sees the same ones, but for a few rows if it is very large.
 
         Each leaves a row out at least, and holds a row more than clusters if there are so many.
+
+        Parameters
+        ----------
+        n_clusters : int
+            The candidate number of clusters.
+
+        Returns
+        -------
+        partitions : Partitions
+            Computed once for each candidate.
         """
         if n_clusters not in self._partitions:
             inside = self._subsamples(n_clusters)
@@ -90,7 +100,22 @@ class Sample:
         return self._partitions[n_clusters]
 
     def recall(self, name: str, n_clusters: int, compute: Callable[[int], Any]) -> Any:
-        """Return what was computed under a name for a candidate before, or compute and keep it."""
+        """Return what was computed under a name for a candidate before, or compute and keep it.
+
+        Parameters
+        ----------
+        name : str
+            Of what is computed.
+        n_clusters : int
+            The candidate number of clusters.
+        compute : callable
+            Takes `n_clusters`; called only the first time.
+
+        Returns
+        -------
+        value : object
+            What `compute` returned.
+        """
         key = (name, n_clusters)
         if key not in self._scores:
             self._scores[key] = compute(n_clusters)
@@ -113,7 +138,7 @@ class Sample:
 
     @cached_property
     def eigenvalues(self) -> list[NDArray[np.float64]]:
-        """Eigenvalues, ascending, of the normalised Laplacian of the neighbours' graph of each subsample."""
+        """Eigenvalues, ascending, of the normalized Laplacian of the neighbors' graph of each subsample."""
         inside = self._subsamples(2)[:, self.paired_rows]
         return [_laplacian_eigenvalues(self.X[self.paired_rows[kept]]) for kept in inside]
 
@@ -205,9 +230,9 @@ def _nearest_means(X: FloatArray, labels: IntArray, others: FloatArray) -> IntAr
 
 
 def _laplacian_eigenvalues(X: FloatArray) -> NDArray[np.float64]:
-    """Return the eigenvalues of I - D^(-1/2) W D^(-1/2), W being 1 where one of two rows is a neighbour of the other.
+    """Return the eigenvalues of I - D^(-1/2) W D^(-1/2), W being 1 where one of two rows is a neighbor of the other.
 
-    There are log n neighbours, about as few as tie the rows of one cluster together [von Luxburg 2007, section 8].
+    There are log n neighbors, about as few as tie the rows of one cluster together [von Luxburg 2007, section 8].
     """
     n = len(X)
     graph = nearest_neighbors(X, n_neighbors=min(n - 1, max(2, math.ceil(math.log(n)))), metric="euclidean")

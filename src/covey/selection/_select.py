@@ -228,7 +228,7 @@ def _closer_of_each(sample: Sample, grid: Sequence[int]) -> list[int]:
 
 
 def _closer(curve: Sequence[CandidateScore]) -> list[int]:
-    """Return numbers between the best candidate's neighbours on the grid that were not tried yet."""
+    """Return numbers between the best candidate's neighbors on the grid that were not tried yet."""
     tried = [row.n_clusters for row in curve]
     best = max(range(len(curve)), key=lambda i: curve[i].score)
     around = tried[max(best - 1, 0) : best + 2]

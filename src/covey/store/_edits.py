@@ -19,7 +19,7 @@ import numpy as np
 from covey import __version__
 from covey._files import atomic_write
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._database import transaction, utc_now
+from covey.store._database import read_json, read_rows, transaction, utc_now
 from covey.store._disk import disk_errors
 from covey.store._project import Project
 from covey.types import Edit, IntArray
@@ -63,28 +63,53 @@ class Journal:
         edits : list of Edit
             Empty if there are none.
         """
-        rows = self._connection.execute(
-            "SELECT seq, uuid, at, author, op, payload, undoes FROM edits WHERE seq > ? ORDER BY seq", (since,)
-        ).fetchall()
-        touched = self._connection.execute(
-            "SELECT edit, image, value FROM edit_images WHERE edit > ? ORDER BY edit, image", (since,)
-        ).fetchall()
+        query = "SELECT seq, uuid, at, author, op, payload, coalesce(undoes, 0) FROM edits WHERE seq > ? ORDER BY seq"
+        rows = list(read_rows(self._connection, query, (since,), kinds=(int, str, str, str, str, str, int)))
+        query = "SELECT edit, image, value FROM edit_images WHERE edit > ? ORDER BY edit, image"
+        touched = list(read_rows(self._connection, query, (since,), kinds=(int, int, int)))
         table = np.array(touched, dtype=np.int64).reshape(-1, 3)
         numbers = [row[0] for row in rows]
         starts, ends = np.searchsorted(table[:, 0], numbers), np.searchsorted(table[:, 0], numbers, side="right")
         return [
-            Edit(seq, uuid, at, author, op, json.loads(payload), undoes, table[start:end, 1], table[start:end, 2])
+            Edit(
+                seq,
+                uuid,
+                at,
+                author,
+                op,
+                read_json(self._connection, payload, dict),
+                undoes or None,
+                table[start:end, 1],
+                table[start:end, 2],
+            )
             for (seq, uuid, at, author, op, payload, undoes), start, end in zip(
                 rows, starts.tolist(), ends.tolist(), strict=True
             )
         ]
 
     def last_seq(self) -> int:
-        """Return the number of the last edit, 0 if there is none."""
+        """Return the number of the last edit.
+
+        Returns
+        -------
+        seq : int
+            0 if there is no edit.
+        """
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM edits").fetchone()[0])
 
     def find(self, uuid: str) -> int | None:
-        """Return the number of the edit with this uuid, None if there is none."""
+        """Return the number of the edit with a uuid.
+
+        Parameters
+        ----------
+        uuid : str
+            The uuid.
+
+        Returns
+        -------
+        seq : int or None
+            None if no edit has it.
+        """
         row = self._connection.execute("SELECT seq FROM edits WHERE uuid = ?", (uuid,)).fetchone()
         return None if row is None else int(row[0])
 
@@ -128,15 +153,30 @@ class Journal:
 
         Parameters
         ----------
-        op, payload, uuid, author, undoes, images, values
-            As in `covey.types.Edit`.
+        op : str
+            Name of the operation.
+        payload : mapping
+            Its parameters, JSON-compatible.
+        uuid : str
+            No other edit of the journal may have it.
+        author : str
+            ``person``, ``cli``, ``assign`` or ``adopt``.
+        undoes : int, optional
+            Number of the edit that an ``undo`` takes back.
         at : str, optional
-            When; now, if not given.
+            When: UTC, ISO 8601, to the second; now if not given.
+        images, values : ndarray of shape (m,), dtype int64, optional
+            As in `covey.types.Edit`; none if not given.
 
         Returns
         -------
         edit : Edit
             With its number.
+
+        Raises
+        ------
+        InvalidValueError
+            If the payload is not JSON-compatible.
         """
         at = utc_now() if at is None else at
         images = np.zeros(0, np.int64) if images is None else images
@@ -230,7 +270,7 @@ def read_edit_lines(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     InvalidValueError
-        If a line is no edit; the message has its number.
+        If a line is not an edit; the message has its number.
     ProjectError
         If the file cannot be read.
     """

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,10 @@ import numpy as np
 
 from covey._arrays import check_features
 from covey._files import DamagedFileError, remove_leftovers
-from covey.errors import ProjectError
+from covey.errors import InvalidValueError, ProjectError
 from covey.store._disk import disk_errors, map_array, write_array
 from covey.store._records import FeatureSetInfo
+from covey.store._rows import is_fingerprint
 from covey.store._shards import NO_EXTRAS, Shard, ShardExtras, read_shard, write_shard
 from covey.types import Features, FloatArray, ImageFailure, ImageNote, IntArray
 
@@ -283,14 +284,46 @@ class FeatureStore:
             n_bytes=sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0,
         )
 
+    def keep_only(self, fingerprint: str, ids: Collection[str]) -> None:
+        """Write the shards of a feature set anew, without the rows of all other images; call it under a lock.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The feature set.
+        ids : collection of str
+            The images whose rows stay, with a quick ``in``.
+
+        Raises
+        ------
+        ProjectError
+            If the disk refuses.
+        """
+        for shard in self._usable_shards(fingerprint):
+            rows = [row for row, image_id in enumerate(shard.ids) if image_id in ids]
+            failures = [failure for failure in shard.failures if not failure.id or failure.id in ids]
+            if len(rows) == len(shard.ids) and len(failures) == len(shard.failures):
+                continue
+            extras = ShardExtras(
+                tuple(shard.prints[row] for row in rows) if shard.prints else (),
+                tuple(note for note in shard.notes if note.id in ids),
+            )
+            with disk_errors(f"Shard {str(shard.path)!r}"), _damage_errors():
+                X = np.array(_rows(shard)[rows])
+                write_shard(shard.path, fingerprint, [shard.ids[row] for row in rows], X, failures, extras=extras)
+                for array in (*shard.path.parent.glob("rows-*.npy"), *shard.path.parent.glob("stacked-*.npy")):
+                    array.unlink(missing_ok=True)
+
     def remove_leftovers(self) -> None:
         """Remove the temporary files of killed runs; call it only where no other process writes."""
         for fingerprint in self.fingerprints():
             remove_leftovers(self.root / fingerprint)
 
     def _folder(self, fingerprint: str) -> Path:
-        if not re.fullmatch(r"[\w-][\w.-]*", fingerprint, re.ASCII):
-            raise ValueError(f"{fingerprint!r} is not a fingerprint: letters, digits, '.', '_' and '-' are allowed.")
+        if not is_fingerprint(fingerprint):
+            raise InvalidValueError(
+                f"{fingerprint!r} is not a fingerprint: letters, digits, '.', '_' and '-' are allowed."
+            )
         return self.root / fingerprint
 
     def _usable_shards(self, fingerprint: str) -> list[Shard]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from covey import __version__
 from covey.errors import ProjectError
-from covey.store._database import readable, snapshot, transaction, utc_now
+from covey.store._database import ID, PATH, read_json, read_rows, readable, snapshot, transaction, utc_now
 from covey.store._readings import read_notes
 from covey.store._records import Ledger
 from covey.types import ImageFailure, ImageFile, ImageRecord
@@ -23,7 +23,7 @@ from covey.types import ImageFailure, ImageFile, ImageRecord
 _SEPARATOR = os.fsencode(os.sep)
 _DIGITS = re.compile(rb"\d+")
 _PRESENT_FILES = """
-    SELECT path, is_companion, images.id, images.pixels FROM good_files JOIN images ON images.key = image
+    SELECT path, is_companion, images.id, coalesce(images.pixels, '') FROM good_files JOIN images ON images.key = image
     ORDER BY images.key"""
 
 
@@ -31,6 +31,16 @@ def natural_key(path: bytes) -> tuple[bytes, bytes]:
     """Return a key that sorts paths folder by folder and numbers within names by value: ``img2`` before ``img10``.
 
     Small and capital ASCII letters are the same; two paths that differ in nothing else are sorted by their bytes.
+
+    Parameters
+    ----------
+    path : bytes
+        A path, as the operating system has it.
+
+    Returns
+    -------
+    key : tuple of (bytes, bytes)
+        The form that is compared, and the path itself.
     """
     padded = _DIGITS.sub(lambda number: number[0].zfill(20), path.lower())
     return padded.replace(_SEPARATOR, b"\0").replace(b"/", b"\0"), path
@@ -45,8 +55,9 @@ def record_scan(
     root: Path,
     sources: Sequence[Path],
     left_out: Mapping[str, int],
+    allow_missing: bool,
 ) -> None:
-    """Store what a scan found, in one transaction."""
+    """Store what a scan found, in one transaction; nothing if too much is missing and that is not allowed."""
     with transaction(connection):
         scan = _start_scan(connection, root, sources, left_out)
         connection.executemany(
@@ -65,6 +76,8 @@ def record_scan(
             ),
         )
         _mark_missing(connection, scan, sources)
+        if not allow_missing:
+            _refuse_missing(connection)
 
 
 def record_failures(connection: sqlite3.Connection, failures: Iterable[ImageFailure]) -> None:
@@ -90,12 +103,13 @@ def read_records(connection: sqlite3.Connection) -> list[ImageRecord]:
 
     Of images with equal pixels it is the one that was found first. A raw file beside a JPEG comes after it.
     """
-    rows = connection.execute("""
+    query = """
         SELECT images.id, path, width, height, n_bytes, mtime_ns, is_companion
         FROM good_files JOIN images ON images.key = image
         WHERE pixels IS NULL OR images.key IN (
             SELECT min(images.key) FROM good_files JOIN images ON images.key = image
-            WHERE pixels IS NOT NULL GROUP BY pixels)""").fetchall()
+            WHERE pixels IS NOT NULL GROUP BY pixels)"""
+    rows = read_rows(connection, query, kinds=(ID, PATH, int, int, int, int, int))
     first: dict[str, tuple[Any, ...]] = {}
     for row in sorted(rows, key=lambda row: (row[6], natural_key(row[1]))):
         first.setdefault(row[0], row)
@@ -109,9 +123,10 @@ def read_records(connection: sqlite3.Connection) -> list[ImageRecord]:
 
 def read_failures(connection: sqlite3.Connection) -> list[ImageFailure]:
     """Return the present paths that were left out, in natural order."""
-    rows = connection.execute("""
+    query = """
         SELECT files.path, files.code, files.message, files.n_bytes, coalesce(images.id, files.failed_id, '')
-        FROM files LEFT JOIN images ON images.key = files.image WHERE files.is_present AND files.code IS NOT NULL""")
+        FROM files LEFT JOIN images ON images.key = files.image WHERE files.is_present AND files.code IS NOT NULL"""
+    rows = read_rows(connection, query, kinds=(PATH, str, str, int, str))
     return [
         ImageFailure(Path(os.fsdecode(path)), code, message, n_bytes, image_id)
         for path, code, message, n_bytes, image_id in sorted(rows, key=lambda row: natural_key(row[0]))
@@ -135,7 +150,8 @@ def read_ledger(connection: sqlite3.Connection) -> Ledger:
             n_duplicates=n_good - n_images,
             failures=dict(failures.fetchall()),
             notes=dict(sorted(notes.items())),
-            left_out=json.loads(left_out[0]) if left_out else {},
+            left_out=read_json(connection, left_out[0], dict) if left_out else {},
+            n_missing=_count_images(connection)[1],
         )
 
 
@@ -144,17 +160,37 @@ def count_missing(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM files WHERE NOT is_present").fetchone()[0])
 
 
+def _count_images(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Count the images that have a path, and those that had one and have none any more."""
+    n_known, n_present = connection.execute("""
+        SELECT count(DISTINCT image), count(DISTINCT CASE WHEN is_present THEN image END) FROM files""").fetchone()
+    return n_present, n_known - n_present
+
+
+def _refuse_missing(connection: sqlite3.Connection) -> None:
+    """Raise `ProjectError` if a project that has runs lacks more images than it has, as when a disk is not mounted."""
+    n_present, n_missing = _count_images(connection)
+    if n_missing > n_present and connection.execute("SELECT count(*) FROM partitions").fetchone()[0]:
+        raise ProjectError(
+            f"Only {n_present} of the {n_present + n_missing} images that this project knows are there; is a disk not "
+            "mounted? Nothing was changed. Mount it and run the same command again, or cluster what is there with "
+            "--allow-missing; `covey prune` forgets the others."
+        )
+
+
 def read_files(connection: sqlite3.Connection) -> Iterator[ImageFile]:
     """Yield every path that holds, or held, an image, those of images that could not be extracted too."""
-    rows = connection.execute("""
-        SELECT path, images.id, n_bytes, mtime_ns, is_companion FROM files JOIN images ON images.key = files.image""")
-    for path, image_id, n_bytes, mtime_ns, is_companion in rows:
+    query = "SELECT path, images.id, n_bytes, mtime_ns, is_companion FROM files JOIN images ON images.key = files.image"
+    for path, image_id, n_bytes, mtime_ns, is_companion in read_rows(
+        connection, query, kinds=(PATH, ID, int, int, int)
+    ):
         yield ImageFile(Path(os.fsdecode(path)), image_id, n_bytes, mtime_ns, bool(is_companion))
 
 
 def read_sizes(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
     """Return width and height of every image."""
-    return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, width, height FROM images")}
+    rows = read_rows(connection, "SELECT id, width, height FROM images", kinds=(ID, int, int))
+    return {image_id: (width, height) for image_id, width, height in rows}
 
 
 def read_paths(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, list[str]]:
@@ -164,7 +200,8 @@ def read_paths(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, 
     where a scan saw it last; an unknown one is left out.
     """
     asked = json.dumps(list(ids))
-    rows = connection.execute(
+    rows = read_rows(
+        connection,
         """
         WITH asked AS (SELECT key, id, pixels FROM images WHERE id IN (SELECT value FROM json_each(?))),
         same AS (SELECT id, key FROM asked UNION
@@ -172,11 +209,13 @@ def read_paths(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, 
         SELECT same.id, files.path, files.is_companion FROM same
         JOIN files ON files.image = same.key AND files.is_present""",
         (asked,),
+        kinds=(ID, PATH, int),
     )
     found: dict[str, list[tuple[int, bytes]]] = {}
     for image_id, path, is_companion in rows:
         found.setdefault(image_id, []).append((is_companion, path))
-    last = connection.execute("SELECT id, last_path FROM images WHERE id IN (SELECT value FROM json_each(?))", (asked,))
+    query = "SELECT id, last_path FROM images WHERE id IN (SELECT value FROM json_each(?))"
+    last = read_rows(connection, query, (asked,), kinds=(ID, PATH))
     for image_id, path in last:
         found.setdefault(image_id, [(0, path)])
     return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
@@ -189,23 +228,23 @@ def read_all_paths(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """
     first: dict[str, str] = {}
     found: dict[str, list[tuple[int, bytes]]] = {}
-    for path, is_companion, image_id, pixels in connection.execute(_PRESENT_FILES):
-        shown = image_id if pixels is None else first.setdefault(pixels, image_id)
+    rows = read_rows(connection, _PRESENT_FILES, kinds=(PATH, int, ID, str))
+    for path, is_companion, image_id, pixels in rows:
+        shown = image_id if not pixels else first.setdefault(pixels, image_id)
         found.setdefault(shown, []).append((is_companion, path))
     return {image_id: _sort_paths(paths) for image_id, paths in found.items()}
 
 
 def read_image_root(connection: sqlite3.Connection) -> Path | None:
     """Return the folder that relative paths start from, None before the first scan."""
-    row = connection.execute("SELECT image_root FROM scans ORDER BY id DESC LIMIT 1").fetchone()
-    return Path(os.fsdecode(row[0])) if row else None
+    rows = read_rows(connection, "SELECT image_root FROM scans ORDER BY id DESC LIMIT 1", kinds=(PATH,))
+    return next((Path(os.fsdecode(row[0])) for row in rows), None)
 
 
 def read_sources(connection: sqlite3.Connection) -> list[Path]:
     """Return the sources of the latest scan, as they were given."""
-    rows = connection.execute(
-        "SELECT path FROM sources WHERE scan = (SELECT max(id) FROM scans) ORDER BY position"
-    ).fetchall()
+    query = "SELECT path FROM sources WHERE scan = (SELECT max(id) FROM scans) ORDER BY position"
+    rows = read_rows(connection, query, kinds=(PATH,))
     return [Path(os.fsdecode(row[0])) for row in rows]
 
 

@@ -39,18 +39,53 @@ class RunArrays:
 
 
 def count_images(project: Project) -> int:
-    """Return the number of images that the project ever knew."""
+    """Return the number of images that the project ever knew.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+
+    Returns
+    -------
+    n_images : int
+        Images that are gone are counted too.
+    """
     return int(project._connection.execute("SELECT count(*) FROM images").fetchone()[0])
 
 
 def read_image_keys(project: Project) -> tuple[IntArray, list[str]]:
-    """Return the keys of all images that the project ever knew, rising, and their ids in the same order."""
+    """Return the keys and the ids of all images that the project ever knew.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+
+    Returns
+    -------
+    keys : ndarray of shape (n,), dtype int64
+        Rising.
+    ids : list of str
+        In the same order.
+    """
     rows = project._connection.execute("SELECT key, id FROM images ORDER BY key").fetchall()
     return np.array([row[0] for row in rows], dtype=np.int64), [row[1] for row in rows]
 
 
 def read_present_keys(project: Project) -> IntArray:
-    """Return the keys of the images that are there and have no failure, rising; of equal pixels the first one found."""
+    """Return the keys of the images that are there and have no failure.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+
+    Returns
+    -------
+    keys : ndarray of shape (n,), dtype int64
+        Rising; of images with equal pixels the first one alone.
+    """
     rows = project._connection.execute("""
         SELECT min(images.key) AS first FROM good_files JOIN images ON images.key = image
         GROUP BY coalesce(pixels, images.id) ORDER BY first""")
@@ -93,7 +128,20 @@ def read_run_arrays(project: Project, partition_id: int) -> RunArrays:
 
 
 def read_places(project: Project, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
-    """Return the first path, the width and the height of images by id, as `Member` has them."""
+    """Return where images are, and their sizes.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+    ids : iterable of str
+        Ids of the images.
+
+    Returns
+    -------
+    places : dict of str to (str, int, int)
+        First path, and width and height in pixels, as in `Member`, by id. Unknown ids are left out.
+    """
     wanted = list(ids)
     paths, root = _inventory.read_paths(project._connection, wanted), project._root
     rows = project._connection.execute(
@@ -106,7 +154,18 @@ def read_places(project: Project, ids: Iterable[str]) -> dict[str, tuple[str, in
 
 
 def read_successors(project: Project) -> IntArray:
-    """Return pairs of an image that is gone and the one that is at its last path now, shape (m, 2), dtype int64."""
+    """Return which image is now at the last path of each image that is gone.
+
+    Parameters
+    ----------
+    project : Project
+        Open.
+
+    Returns
+    -------
+    pairs : ndarray of shape (m, 2), dtype int64
+        Keys of the image that is gone, rising, and of the one that is there now; images without one are left out.
+    """
     rows = project._connection.execute("""
         SELECT old.key, files.image FROM images AS old JOIN files ON files.path = old.last_path
         WHERE files.is_present AND files.code IS NULL AND NOT files.is_companion AND files.image <> old.key

@@ -15,18 +15,16 @@ from safetensors.numpy import save_file
 from covey import __version__
 from covey._files import DamagedFileError, atomic_write, map_tensor
 from covey.errors import InvalidValueError, ProjectError
-from covey.store._database import readable, transaction, utc_now
+from covey.store._database import ID, read_rows, readable, refuse_damage, transaction, utc_now
 from covey.store._inventory import read_paths, relative_path
 from covey.store._records import Member, PartitionInfo
+from covey.store._rows import is_folder_name, read_assignment_rows, read_cluster_rows, read_partition_rows
 from covey.types import NOISE, ClusterName, ClusterSummary, FloatArray, Partition
 
 PROBABILITIES = "probabilities.safetensors"
 REPRESENTATION = "representation.safetensors"
 _TENSORS = {PROBABILITIES: "probabilities", REPRESENTATION: "Z"}
-_INFO = """
-    SELECT id, name, created_at, method, params, info, fingerprint, n_images, n_clusters, covey_version,
-        naming
-    FROM partitions"""
+_MEMBER_KINDS = (ID, int, float, int, int, int)
 
 
 def check_partition(partition: Partition, clusters: Sequence[ClusterSummary]) -> None:
@@ -93,7 +91,7 @@ def add_partition(
 
 def read_infos(connection: sqlite3.Connection) -> list[PartitionInfo]:
     """Return the records of all partitions, oldest first."""
-    return [_info(row) for row in connection.execute(f"{_INFO} ORDER BY id")]
+    return list(read_partition_rows(connection))
 
 
 def read_info(connection: sqlite3.Connection, partition_id: int | None, subject: str) -> PartitionInfo:
@@ -104,19 +102,17 @@ def read_info(connection: sqlite3.Connection, partition_id: int | None, subject:
     if partition_id is not None and partition_id not in ids:
         raise ProjectError(f"{subject} has no partition {partition_id}; there are: {', '.join(map(str, ids))}.")
     chosen = ids[-1] if partition_id is None else partition_id
-    return _info(connection.execute(f"{_INFO} WHERE id = ?", (chosen,)).fetchone())
+    info = next(read_partition_rows(connection, "WHERE id = ?", (chosen,)), None)
+    if info is None:
+        refuse_damage(connection, f"run {chosen} is listed, but cannot be found")
+    return info
 
 
 def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: Path) -> Partition:
     """Read a partition back, rows in the order in which they were given."""
-    rows = connection.execute(
-        "SELECT a.position, images.id, a.label, a.confidence, a.second_label FROM assignments AS a "
-        "JOIN images ON images.key = a.image WHERE a.partition = ?",
-        (info.id,),
-    ).fetchall()
-    positions, ids, labels, confidence, second_labels = zip(*rows, strict=True) if rows else ((),) * 5
+    positions, ids, labels, confidence, second_labels = read_assignment_rows(connection, info.id)
     order = np.argsort(np.array(positions, dtype=np.int64))
-    return Partition(
+    partition = Partition(
         ids=tuple(ids[row] for row in order),
         labels=np.array(labels, dtype=np.int64)[order],
         probabilities=_read_matrix(connection, info, folder / PROBABILITIES),
@@ -128,6 +124,11 @@ def read_partition(connection: sqlite3.Connection, info: PartitionInfo, folder: 
         info=info.info,
         representation=_read_matrix(connection, info, folder / REPRESENTATION),
     )
+    try:
+        check_partition(partition, read_clusters(connection, info.id))
+    except ValueError as error:
+        refuse_damage(connection, f"run {info.name!r} does not fit together ({error})")
+    return partition
 
 
 def write_names(
@@ -149,31 +150,29 @@ def write_names(
 
 def read_clusters(connection: sqlite3.Connection, partition_id: int) -> list[ClusterSummary]:
     """Return the clusters by size, largest first."""
-    rows = connection.execute(
-        "SELECT label, name, name_score, runners_up, runner_up_scores, size, mean_confidence, cohesion, nearest_label, "
-        "representatives, borderline FROM clusters WHERE partition = ? ORDER BY size DESC, label",
-        (partition_id,),
-    )
-    return [_summary(row) for row in rows]
+    return read_cluster_rows(connection, partition_id)
 
 
 def read_members(
     connection: sqlite3.Connection, partition_id: int, label: int, *, offset: int, limit: int | None, root: str
 ) -> list[Member]:
     """Return the images of a cluster, most certain first."""
-    rows = connection.execute(
+    rows = read_rows(
+        connection,
         """
         SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
         FROM assignments AS a JOIN images ON images.key = a.image
         WHERE a.partition = ? AND a.label = ? AND a.rank >= ? AND a.rank < ? ORDER BY a.rank""",
         (partition_id, label, offset, 2**62 if limit is None else offset + limit),
+        kinds=_MEMBER_KINDS,
     )
     return _members(connection, rows, root)
 
 
 def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit: int, root: str) -> list[Member]:
     """Return the least certain images that have a cluster, least certain first."""
-    rows = connection.execute(
+    rows = read_rows(
+        connection,
         """
         WITH a AS (
             SELECT * FROM assignments WHERE partition = ? AND label <> ? ORDER BY confidence, position LIMIT ?
@@ -181,6 +180,7 @@ def read_borderline(connection: sqlite3.Connection, partition_id: int, *, limit:
         SELECT images.id, a.label, a.confidence, a.second_label, images.width, images.height
         FROM a JOIN images ON images.key = a.image ORDER BY a.confidence, a.position""",
         (partition_id, NOISE, limit),
+        kinds=_MEMBER_KINDS,
     )
     return _members(connection, rows, root)
 
@@ -260,27 +260,6 @@ def _members(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]], ro
     ]
 
 
-def _info(row: Sequence[Any]) -> PartitionInfo:
-    number, name, created_at, method, params, info, *rest, naming = row
-    values = [number, name, created_at, method, json.loads(params), json.loads(info), *rest, json.loads(naming)]
-    return PartitionInfo(*values)
-
-
-def _summary(row: Sequence[Any]) -> ClusterSummary:
-    label, name, score, runners_up, scores, *rest = row
-    size, mean_confidence, cohesion, nearest_label, representatives, borderline = rest
-    return ClusterSummary(
-        label=label,
-        name=ClusterName(label, name, score, tuple(json.loads(runners_up)), tuple(json.loads(scores))),
-        size=size,
-        mean_confidence=mean_confidence,
-        cohesion=cohesion,
-        nearest_label=nearest_label,
-        representatives=tuple(json.loads(representatives)),
-        borderline=tuple(json.loads(borderline)),
-    )
-
-
 def _name_columns(name: ClusterName) -> tuple[str, float, str, str]:
     return readable(name.name), name.score, json.dumps(name.runners_up), json.dumps(name.runner_up_scores)
 
@@ -301,7 +280,7 @@ def _free_name(method: str, number: int, taken: set[str]) -> str:
 
 def _check_name(name: str, taken: set[str]) -> str:
     """Return the name of a run if it can be the name of a folder on any system and is free."""
-    if not re.fullmatch(r'(?!\.)[^\x00-\x1f\ud800-\udfff<>:"/\\|?*]{1,80}', name) or name[-1] in " .":
+    if not is_folder_name(name):
         raise InvalidValueError(
             f"{name!r} cannot name a run, because its folder has the same name: at most 80 characters, none of "
             '<>:"/\\|?*, no dot at the beginning or end.'

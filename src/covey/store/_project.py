@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from covey._files import exclusive_lock, remove_leftovers
+from covey._files import exclusive_lock
 from covey.errors import ProjectError
 from covey.store import _inventory, _partitions, _tables
 from covey.store._disk import disk_errors, size_of
@@ -17,6 +17,8 @@ from covey.store._frames import ProjectFrames
 from covey.store._migrations import open_database, read_schema
 from covey.store._readings import ImageReadings
 from covey.store._records import FeatureSetInfo, Ledger, Member, PartitionInfo, ProjectSummary, TablePaths
+from covey.store._rows import check_inside
+from covey.store._upkeep import Upkeep
 from covey.types import ClusterName, ClusterSummary, ImageFailure, ImageFile, ImageRecord, Partition
 
 _DATABASE = "project.sqlite"
@@ -39,6 +41,8 @@ class Project(ProjectFrames):
         The folder of its thumbnails.
     readings : ImageReadings
         Notes on its images, and which of them have equal pixels.
+    upkeep : Upkeep
+        What keeps it whole and small: unfinished runs, and what is gone.
     """
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
@@ -48,6 +52,7 @@ class Project(ProjectFrames):
         self._connection = connection
         self._subject = f"Project {str(root)!r}"
         self.readings = ImageReadings(connection, self._subject)
+        self.upkeep = Upkeep(root, connection, self.features)
 
     @classmethod
     def open(cls, root: str | Path, *, create: bool = False) -> Self:
@@ -97,11 +102,7 @@ class Project(ProjectFrames):
             At once, naming the process that holds it, or if the folder cannot be written to.
         """
         with exclusive_lock(self.root / "project.lock", self._subject):
-            with disk_errors(f"{self._subject} holds leftovers of a killed run; the folder without them"):
-                self.features.remove_leftovers()
-                own = (self.root, self.root / "pixels", self.root / "checkpoints")
-                for folder in (*own, *self.root.glob("runs/*/"), *self.thumbnails.glob("??/")):
-                    remove_leftovers(folder)
+            self.upkeep.remove_leftovers()
             yield
 
     @property
@@ -152,6 +153,7 @@ class Project(ProjectFrames):
         *,
         sources: Sequence[Path] = (),
         left_out: Mapping[str, int] | None = None,
+        allow_missing: bool = True,
     ) -> None:
         """Store what a scan found: all of it or, if the disk refuses, nothing.
 
@@ -173,17 +175,26 @@ class Project(ProjectFrames):
             The folders that were scanned whole, for the record and to notice what they no longer hold.
         left_out : mapping of str to int, optional
             What else was seen there, by kind; see `Ledger.left_out`.
+        allow_missing : bool, default=True
+            Whether more than half of the known images may be missing in a project that has runs.
 
         Raises
         ------
         ProjectError
-            If the disk refuses.
+            If the disk refuses, or too many images are missing; then nothing is stored.
         ValueError
             If a file has an unknown id.
         """
         with disk_errors(f"{self._subject}: the scan"):
             _inventory.record_scan(
-                self._connection, records, files, failures, root=Path(root), sources=sources, left_out=left_out or {}
+                self._connection,
+                records,
+                files,
+                failures,
+                root=Path(root),
+                sources=sources,
+                left_out=left_out or {},
+                allow_missing=allow_missing,
             )
 
     def record_failures(self, failures: Iterable[ImageFailure]) -> None:
@@ -294,14 +305,8 @@ class Project(ProjectFrames):
         return _partitions.read_info(self._connection, partition_id, self._subject)
 
     def run_folder(self, partition_id: int) -> Path:
-        """Return the folder of a partition's tables, which need not exist yet.
-
-        Parameters
-        ----------
-        partition_id : int
-            The partition.
-        """
-        return self.root / "runs" / self.partition_info(partition_id).name
+        """Return the folder of a partition's tables, which need not exist yet."""
+        return check_inside(self.root, self.root / "runs" / self.partition_info(partition_id).name)
 
     def partition(self, partition_id: int) -> Partition:
         """Read a partition back.
@@ -397,13 +402,15 @@ class Project(ProjectFrames):
         with disk_errors(f"The names of run {info.name!r}"):
             _partitions.write_names(self._connection, info, names, naming)
 
-    def write_tables(self, partition_id: int) -> TablePaths:
+    def write_tables(self, partition_id: int, *, is_raw: bool = False) -> TablePaths:
         """Write the tables of a partition, each whole or not at all, and ``skipped.csv``.
 
         Parameters
         ----------
         partition_id : int
             The partition.
+        is_raw : bool, default=False
+            Leave out the apostrophe before text that a spreadsheet would run as a formula.
 
         Returns
         -------
@@ -413,16 +420,21 @@ class Project(ProjectFrames):
         info, clusters, paths = self.partition_info(partition_id), self.clusters(partition_id), self.paths()
         folder = self.root / "runs" / info.name
         assignments, description = folder / "assignments.csv", folder / "clusters.json"
-        _tables.write_assignments(assignments, self.partition(partition_id), clusters, paths)
+        _tables.write_assignments(assignments, self.partition(partition_id), clusters, paths, is_raw=is_raw)
 
         def first_path(image_id: str) -> str:
             return (paths.get(image_id) or self.paths_of(image_id))[0]
 
         _tables.write_clusters(description, info, clusters, self.image_root, first_path)
-        return TablePaths(assignments, description, self.write_skipped())
+        return TablePaths(assignments, description, self.write_skipped(is_raw=is_raw))
 
-    def write_skipped(self) -> Path:
+    def write_skipped(self, *, is_raw: bool = False) -> Path:
         """Write ``skipped.csv``, whole or not at all; with its header alone if nothing was left out.
+
+        Parameters
+        ----------
+        is_raw : bool, default=False
+            As for `write_tables`.
 
         Returns
         -------
@@ -430,11 +442,11 @@ class Project(ProjectFrames):
             The file; an earlier one is replaced.
         """
         path = self.root / "skipped.csv"
-        _tables.write_skipped(path, self.failures(), self.relative_path)
+        _tables.write_skipped(path, self.failures(), self.relative_path, is_raw=is_raw)
         return path
 
     def write_evidence(self, evidence: Mapping[str, Any], *, partition_id: int | None = None) -> Path:
-        """Write the evidence for a number of clusters, ``k.json``, whole or not at all.
+        """Write the evidence for a number of clusters, ``k.json``, whole or not at all, and return its path.
 
         Parameters
         ----------
@@ -442,11 +454,6 @@ class Project(ProjectFrames):
             JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
         partition_id : int, optional
             The partition that the evidence belongs to; the project as a whole if not given.
-
-        Returns
-        -------
-        path : Path
-            The file; an earlier one is replaced.
 
         Raises
         ------
@@ -456,17 +463,9 @@ class Project(ProjectFrames):
         return _tables.write_evidence(self.root if partition_id is None else self.run_folder(partition_id), evidence)
 
     def evidence(self, partition_id: int | None = None) -> dict[str, Any] | None:
-        """Read the evidence for a number of clusters.
+        """Return what `write_evidence` wrote of a partition, or of the project as a whole if none is given.
 
-        Parameters
-        ----------
-        partition_id : int, optional
-            The partition that it belongs to; the project as a whole if not given.
-
-        Returns
-        -------
-        evidence : dict or None
-            What `write_evidence` wrote; None if there is none, or a file that this covey did not write or cannot read.
+        It is None if there is none, or a file that this covey did not write or cannot read.
         """
         return _tables.read_evidence(self.root if partition_id is None else self.run_folder(partition_id))
 

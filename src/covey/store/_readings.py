@@ -1,10 +1,10 @@
-"""What reading the images told: notes on them, and which have equal pixels; over the columns of migration 5."""
+"""What reading the images found: notes on them, and which have equal pixels; over the columns of migration 5."""
 
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from covey.store._database import readable, transaction
+from covey.store._database import ID, read_json, read_rows, readable, refuse_damage, transaction
 from covey.store._disk import disk_errors
 from covey.types import ImageNote
 
@@ -25,7 +25,7 @@ class ImageReadings:
         self._subject = subject
 
     def record(self, notes: Iterable[ImageNote], pixels: Mapping[str, str]) -> None:
-        """Keep what reading images told: all of it or nothing.
+        """Keep what reading images found: all of it or nothing.
 
         Parameters
         ----------
@@ -63,6 +63,11 @@ class ImageReadings:
 
 def read_notes(connection: sqlite3.Connection) -> list[ImageNote]:
     """Return the notes on the present images without failure, in the order in which these were found."""
-    rows = connection.execute("""
-        SELECT id, notes FROM images WHERE notes <> '[]' AND key IN (SELECT image FROM good_files) ORDER BY key""")
-    return [ImageNote(image_id, *note) for image_id, notes in rows for note in json.loads(notes)]
+    query = "SELECT id, notes FROM images WHERE notes <> '[]' AND key IN (SELECT image FROM good_files) ORDER BY key"
+    found = []
+    for image_id, notes in read_rows(connection, query, kinds=(ID, str)):
+        for note in read_json(connection, notes, list):
+            if not (isinstance(note, list) and len(note) == 2 and all(isinstance(part, str) for part in note)):
+                refuse_damage(connection, f"{note!r} is not a note on an image")
+            found.append(ImageNote(image_id, *note))
+    return found

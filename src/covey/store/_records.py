@@ -24,6 +24,8 @@ class Ledger:
         Images, among those embedded, of which there is something to say, counted by its code.
     left_out : mapping of str to int
         What the latest scan saw in the folders and did not count as found, by kind; see `covey.images.ScanReport`.
+    n_missing : int
+        Distinct images that were found once and have no path any more; they are not among those found.
     """
 
     n_found: int
@@ -32,6 +34,7 @@ class Ledger:
     failures: Mapping[str, int]
     notes: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    n_missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,17 @@ class ProjectSummary:
 
 
 class TablePaths(NamedTuple):
-    """Where the tables of a partition were written."""
+    """Where the tables of a partition were written.
+
+    Attributes
+    ----------
+    assignments : Path
+        ``assignments.csv``: the cluster of each path.
+    clusters : Path
+        ``clusters.json``: the run and its clusters.
+    skipped : Path
+        ``skipped.csv``: a row for each path that was left out.
+    """
 
     assignments: Path
     clusters: Path

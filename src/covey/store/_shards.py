@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 from safetensors.numpy import save_file
 
-from covey._files import DamagedFileError, atomic_write, map_tensor, read_safetensors_header
+from covey._files import DamagedFileError, atomic_write, map_tensor, parse_json, read_safetensors_header
 from covey.types import FloatArray, ImageFailure, ImageNote
 
 _FORMAT = "covey-features"
@@ -40,10 +41,12 @@ class Shard:
     notes: tuple[ImageNote, ...] = ()
 
     def rows(self) -> FloatArray:
-        """Map the rows (n, d) read-only into memory; `DamagedFileError` if their checksum is not the recorded one."""
+        """Map the rows (n, d) read-only into memory; `DamagedFileError` if they are not those that were written."""
         X = map_tensor(self.path, "X")
         if _checksum(json.dumps(self.ids), X) != self.crc32:
             raise DamagedFileError("its checksum does not match")
+        if not np.isfinite(X.sum(dtype=np.float64)):
+            raise DamagedFileError("it holds features that are NaN or infinite")
         return X
 
 
@@ -97,15 +100,15 @@ def read_shard(path: Path) -> Shard:
     metadata, tensors = read_safetensors_header(path)
     try:
         n_rows, n_features = tensors["X"].shape
-        ids = tuple(json.loads(metadata["ids"]))
+        ids = tuple(parse_json(metadata["ids"]))
         failures = tuple(
-            ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in json.loads(metadata["failures"])
+            ImageFailure(**{**failure, "path": Path(failure["path"])}) for failure in parse_json(metadata["failures"])
         )
-        prints = tuple(json.loads(metadata.get("prints", "[]")))
-        notes = tuple(ImageNote(**note) for note in json.loads(metadata.get("notes", "[]")))
+        prints = tuple(parse_json(metadata.get("prints", "[]")))
+        notes = tuple(ImageNote(**note) for note in parse_json(metadata.get("notes", "[]")))
         crc32 = int(metadata["crc32"])
         shard = Shard(path, metadata["fingerprint"], ids, failures, n_features, crc32, prints, notes)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"its header lacks or garbles an entry ({error!r})") from error
     if len(ids) != n_rows:
         raise DamagedFileError(f"it has {n_rows} rows for {len(ids)} ids")

@@ -2,7 +2,9 @@ r"""The tables that other programs read: ``assignments.csv``, ``clusters.json``,
 
 All are UTF-8 with ``\n`` at line ends, and are replaced whole. Paths are POSIX, relative to the image root (absolute
 if outside); a byte of a file name that is not UTF-8, e.g. 0xff, is written ``\udcff``, and a name with a newline is
-quoted. No field is empty where a number belongs, so nothing is read as NaN.
+quoted. No field is empty where a number belongs, so nothing is read as NaN. Text that a spreadsheet would run as a
+formula, because it begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break, has an apostrophe before it, unless
+the tables are written raw; a program that needs the text takes the apostrophe away (`covey._text_files`).
 
 ``runs/<name>/assignments.csv``
     ``path,cluster,cluster_name,confidence,second_cluster,group``: one row for each present path of an image of the
@@ -26,15 +28,15 @@ quoted. No field is empty where a number belongs, so nothing is read as NaN.
     ``index,filename,error_code,filesize,message``, fastdup's header: one row for each path that was left out.
 """
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 import covey
-from covey._files import atomic_write, write_text
+from covey._files import atomic_write, parse_json, write_text
+from covey._text_files import write_table
 from covey.store._database import readable
 from covey.store._disk import disk_errors
 from covey.store._inventory import natural_key
@@ -48,10 +50,15 @@ _EVIDENCE_VERSION = 1
 
 
 def write_assignments(
-    path: Path, partition: Partition, clusters: Sequence[ClusterSummary], paths: Mapping[str, Sequence[str]]
+    path: Path,
+    partition: Partition,
+    clusters: Sequence[ClusterSummary],
+    paths: Mapping[str, Sequence[str]],
+    *,
+    is_raw: bool = False,
 ) -> None:
     """Write ``assignments.csv``, whole or not at all; `paths` are those of each image, as `Project.paths` has them."""
-    _write_csv(path, ASSIGNMENT_COLUMNS, assignment_rows(partition, clusters, paths))
+    _write_csv(path, ASSIGNMENT_COLUMNS, assignment_rows(partition, clusters, paths), is_raw=is_raw)
 
 
 def write_clusters(
@@ -87,13 +94,15 @@ def write_clusters(
     _write_tree(path.parent, info)
 
 
-def write_skipped(path: Path, failures: Iterable[ImageFailure], relative_path: Callable[[Path], str]) -> None:
+def write_skipped(
+    path: Path, failures: Iterable[ImageFailure], relative_path: Callable[[Path], str], *, is_raw: bool = False
+) -> None:
     """Write ``skipped.csv``, whole or not at all; with its header alone if nothing was left out."""
     rows = (
         (index, readable(relative_path(bad.path)), bad.code, bad.n_bytes, readable(bad.message))
         for index, bad in enumerate(failures)
     )
-    _write_csv(path, ("index", "filename", "error_code", "filesize", "message"), rows)
+    _write_csv(path, ("index", "filename", "error_code", "filesize", "message"), rows, is_raw=is_raw)
 
 
 def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
@@ -107,7 +116,7 @@ def write_evidence(folder: Path, evidence: Mapping[str, Any]) -> Path:
 def read_evidence(folder: Path) -> dict[str, Any] | None:
     """Read the ``k.json`` of a folder; None if it has none, or one that this covey cannot read."""
     try:
-        content = json.loads((folder / _EVIDENCE).read_text(encoding="utf-8"))
+        content = parse_json((folder / _EVIDENCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if (
@@ -127,15 +136,13 @@ def _write_tree(folder: Path, info: PartitionInfo) -> None:
     _write_text(folder / "tree.json", json.dumps({**head, **info.info["tree"]}))
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], *, is_raw: bool) -> None:
     with (
         disk_errors(f"The table {str(path)!r}"),
         atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_table(file, chain([header], rows), is_raw=is_raw)
 
 
 def _write_text(path: Path, text: str) -> None:

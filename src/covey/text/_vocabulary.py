@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from covey._text_files import decode_text
 from covey.errors import InvalidValueError
 
 MAX_WORDS = 1_000_000
@@ -83,27 +84,25 @@ def read_vocabulary(path: Path) -> Vocabulary:
     Parameters
     ----------
     path : Path
-        UTF-8, one word or phrase a line. Empty lines, and lines that begin with ``#``, are skipped.
+        In UTF-8, UTF-16 or cp1252, one word or phrase a line. Empty lines, and those with ``#`` in front, are skipped.
 
     Returns
     -------
     vocabulary : Vocabulary
-        In the order of the file.
+        In the order of the file; its source says the encoding, unless that is UTF-8.
 
     Raises
     ------
     InvalidValueError
-        If the file cannot be read, is not UTF-8, or its words are not allowed (see `vocabulary_from`).
+        If the file cannot be read, is not text, or its words are not allowed (see `vocabulary_from`).
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InvalidValueError(
-            f"The vocabulary {str(path)!r} is not UTF-8 (byte {error.start}); save it as UTF-8 text, one word a line."
-        ) from error
+        data = path.read_bytes()
     except OSError as error:
         raise InvalidValueError(f"The vocabulary {str(path)!r} cannot be read: {error.strerror}.") from error
-    return vocabulary_from(_without_comments(lines), source=f"the vocabulary {str(path)!r}")
+    text, encoding = decode_text(data, f"The vocabulary {str(path)!r}")
+    said = "" if encoding == "UTF-8" else f", read as {encoding}"
+    return vocabulary_from(_without_comments(text.splitlines()), source=f"the vocabulary {str(path)!r}{said}")
 
 
 @cache

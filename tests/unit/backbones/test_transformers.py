@@ -295,8 +295,8 @@ def spoil(folder: Path, how: str) -> None:
     ("how", "message"),
     [
         ("half", r"has \d+ bytes of \d+: damaged or only half downloaded"),
-        ("header", "is no safetensors file, or cut off"),
-        ("text", "is no safetensors file, or cut off"),
+        ("header", "is not a safetensors file, or is cut off"),
+        ("text", "is not a safetensors file, or is cut off"),
         ("pointer", "git lfs pull"),
         ("empty", r"has no model\.safetensors"),
         ("depth", r"16 tensors are missing and 0 have another shape"),
@@ -321,7 +321,7 @@ def test_pictures_that_do_not_fit_are_said_at_once(tiny_model: Tiny, tmp_path: P
     told = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
     told |= {"crop_size": {"height": 24, "width": 24}}
     (folder / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"vit cannot take pictures of \(24, 24\) pixels: .*doesn't match"):
+    with pytest.raises(ModelError, match=r"vit cannot take images of \(24, 24\) pixels: .*doesn't match"):
         load(folder)
 
 
@@ -330,7 +330,7 @@ def test_a_hash_of_the_catalogue_is_held(tiny_model: Tiny) -> None:
 
     folder = tiny_model("vit")
     words = {"device": "cpu", "precision": "float32", "runtime": "torch", "weights": folder}
-    with pytest.raises(ModelError, match=r"is not the vit.* that the catalogue names, or is damaged: its hash is"):
+    with pytest.raises(ModelError, match=r"is not the vit.* that the catalog names, or is damaged: its hash is"):
         load_transformers(replace(read_spec(folder), name="vit", sha256="0" * 64), **words)
 
 

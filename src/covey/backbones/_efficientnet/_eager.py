@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ConvNetwork(nn.Module):
     """The convolutions as a module of torch: its weights can be trained and saved.
 
-    Batch normalisation is folded into the weights, so there is no state besides them and no mode to choose.
+    Batch normalization is folded into the weights, so there is no state besides them and no mode to choose.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ConvNetwork(nn.Module):
         self.biases = nn.ParameterList(torch.tensor(layer.bias) for layer in layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Turn normalised pixels ``(b, 3, h, w)`` of any size into pooled features ``(b, n_features)`` float32."""
+        """Turn normalized pixels ``(b, 3, h, w)`` of any size into pooled features ``(b, n_features)`` float32."""
         inputs = []
         for conv, weight, bias in zip(self._convs, self.weights, self.biases, strict=True):
             inputs.append(x)

@@ -22,7 +22,7 @@ class EfficientNetLite:
     Parameters
     ----------
     spec : BackboneSpec
-        Its row in the catalogue.
+        Its row in the catalog.
     network : callable
         Pixels ``(b, h, w, 3)`` uint8 to pooled features ``(b, 1280)`` float32.
     precision, runtime : str
@@ -51,7 +51,7 @@ class EfficientNetLite:
 
     @property
     def spec(self) -> BackboneSpec:
-        """The catalogue row."""
+        """The catalog row."""
         return self._spec
 
     @property
@@ -65,13 +65,13 @@ class EfficientNetLite:
         Parameters
         ----------
         pixels : ndarray of shape (b, h, w, 3), dtype uint8
-            Pictures of the specification's size; mean and standard deviation are taken care of here.
+            Images of the specification's size; mean and standard deviation are taken care of here.
 
         Returns
         -------
         features : ndarray of shape (b, 1280), dtype float32
             The last feature map's mean over its pixels, in [0, 6]. With OpenVINO a row has the same bits whatever
-            pictures are beside it; with torch it may differ in the last digits.
+            images are beside it; with torch it may differ in the last digits.
 
         Raises
         ------
@@ -87,7 +87,7 @@ def load_efficientnet_lite(
 ) -> EfficientNetLite:
     """Read the weights, fold them and build the network for the runtime; see `load_backbone`."""
     if spec.name not in MULTIPLIERS:
-        raise InvalidValueError(f"{spec.name!r} is no EfficientNet-Lite; there are {', '.join(MULTIPLIERS)}.")
+        raise InvalidValueError(f"{spec.name!r} is not an EfficientNet-Lite; there are {', '.join(MULTIPLIERS)}.")
     chosen = resolve_runtime(spec, device=device, precision=precision, runtime=runtime)
     convs = architecture(*MULTIPLIERS[spec.name])
     state = read_weights(weights or find_weights(spec), spec)

@@ -1,6 +1,6 @@
 """EfficientNet-Lite: the architecture as data, and its weights folded into it.
 
-The network is one list of convolutions. Batch normalisation is folded into them when the weights are read, so that each
+The network is one list of convolutions. Batch normalization is folded into them when the weights are read, so that each
 runtime (`_openvino`, `_eager`) is a single loop over that list.
 """
 
@@ -36,7 +36,7 @@ class ConvSpec:
     Attributes
     ----------
     name, norm : str
-        Of the convolution and of the batch normalisation after it.
+        Of the convolution and of the batch normalization after it.
     kernel, stride : int
         In pixels.
     n_in, n_out, groups : int
@@ -60,12 +60,12 @@ class ConvSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConvLayer:
-    """A convolution with its normalisation folded in.
+    """A convolution with its normalization folded in.
 
     Attributes
     ----------
     spec : ConvSpec
-        Where it stands.
+        Its place in the network.
     weight : ndarray of shape (n_out, n_in / groups, kernel, kernel), dtype float32
         Filters.
     bias : ndarray of shape (n_out,), dtype float32
@@ -137,7 +137,7 @@ def expected_shapes(convs: list[ConvSpec]) -> dict[str, tuple[int, ...]]:
 
 
 def fold(conv: ConvSpec, weights: Mapping[str, FloatArray]) -> ConvLayer:
-    """Fold a batch normalisation into the convolution before it: one multiplication and one addition less a pixel."""
+    """Fold a batch normalization into the convolution before it: one multiplication and one addition less per pixel."""
     scale = weights[f"{conv.norm}.weight"] / np.sqrt(weights[f"{conv.norm}.running_var"] + _BATCH_NORM_EPS)
     weight = weights[f"{conv.name}.weight"] * scale[:, None, None, None]
     bias = weights[f"{conv.norm}.bias"] - weights[f"{conv.norm}.running_mean"] * scale

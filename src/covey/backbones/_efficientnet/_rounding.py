@@ -36,7 +36,7 @@ def round_for_bfloat16(layers: "Sequence[ConvLayer]") -> list[FloatArray]:
     Notes
     -----
     The inputs are at least zero, so a filter's sum is its response to their mean. Rounding each weight to the nearest
-    leaves an error there that the picture's content does not average out; with the sum kept, the worst cosine between
+    leaves an error there that the image's content does not average out; with the sum kept, the worst cosine between
     bfloat16 and float32 features of 320 photographs rises from 0.9984 to 0.9992 (Lite2). The idea is that of bias
     correction (Nagel et al. 2019, arXiv:1906.04721, section 4.2), done by the choice of roundings.
     """

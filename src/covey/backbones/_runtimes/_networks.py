@@ -16,7 +16,7 @@ from covey.backbones._runtimes._runtime_choice import Runtime
 from covey.engines import n_threads
 from covey.types import BackboneSpec, ByteArray, FloatArray
 
-_ON_DEVICE = 64  # pictures at a time on a graphics card
+_ON_DEVICE = 64  # images at a time on a graphics card
 
 Network: TypeAlias = Callable[[ByteArray], FloatArray]
 """Pixels (b, h, w, 3) uint8 to features (b, n_features) float32."""
@@ -28,7 +28,7 @@ def build_network(module: nn.Module, spec: BackboneSpec, chosen: Runtime) -> Net
     Parameters
     ----------
     module : nn.Module
-        Normalised pixels (b, 3, h, w) float32 to features (b, n_features); float32, in evaluation mode. It is taken
+        Normalized pixels (b, 3, h, w) float32 to features (b, n_features); float32, in evaluation mode. It is taken
         over, and may be moved.
     spec : BackboneSpec
         Input size, mean, standard deviation and width.
@@ -38,7 +38,7 @@ def build_network(module: nn.Module, spec: BackboneSpec, chosen: Runtime) -> Net
     Returns
     -------
     network : callable
-        On the CPU a picture's features do not depend on the pictures beside it.
+        On the CPU an image's features do not depend on the images beside it.
     """
     network = PixelNetwork(module, spec).requires_grad_(False).eval()
     if chosen.name == "openvino":
@@ -64,8 +64,8 @@ class TorchPixels:
 
     Notes
     -----
-    On the CPU, groups of 8 pictures. On another device, 64 at a time from pinned memory; nothing waits for a result
-    before all are on their way, so that pictures travel while the device computes. Where covey is built there is no
+    On the CPU, groups of 8 images. On another device, 64 at a time from pinned memory; nothing waits for a result
+    before all are on their way, so that images travel while the device computes. Where covey is built there is no
     such device: that path has only run on the CPU, in its test.
     """
 
@@ -76,12 +76,12 @@ class TorchPixels:
         self._device, self._dtype = chosen.device, chosen.dtype
         self._network = network.to(chosen.device)
         for parameter in self._network.parameters():
-            if parameter.ndim == 4:  # filters, for pictures whose channels lie together
+            if parameter.ndim == 4:  # filters, for images whose channels lie together
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     @property
     def module(self) -> nn.Module:
-        """What comes after the normalisation, to be trained."""
+        """What comes after the normalization, to be trained."""
         module: nn.Module = self._network.module
         return module
 
@@ -99,7 +99,7 @@ class TorchPixels:
 
     @torch.inference_mode()
     def encode_on_device(self, pixels: ByteArray) -> FloatArray:
-        """Do the same on a device that computes while the next pictures travel to it."""
+        """Do the same on a device that computes while the next images travel to it."""
         parts = [torch.empty((0, self._n_features), device=self._device)]
         for rows in iter_chunks(len(pixels), _ON_DEVICE):
             batch = to_tensor(np.ascontiguousarray(pixels[rows]), torch.device("cpu"))
@@ -110,7 +110,7 @@ class TorchPixels:
         return np.asarray(to_numpy(torch.cat(parts)), dtype=np.float32)
 
     def _precision(self) -> AbstractContextManager[object]:
-        """Let matrix products be rounded, but not what is added up and normalised between them."""
+        """Let matrix products be rounded, but not what is added up and normalized between them."""
         if self._dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self._device.type, dtype=self._dtype)

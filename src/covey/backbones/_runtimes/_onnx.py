@@ -17,7 +17,7 @@ _OPSET = 17
 
 
 class OnnxNetwork:
-    """A network that ONNX Runtime computes in float32, in groups of 8 pictures.
+    """A network that ONNX Runtime computes in float32, in groups of 8 images.
 
     Parameters
     ----------

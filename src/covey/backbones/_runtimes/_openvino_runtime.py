@@ -41,7 +41,7 @@ with without_telemetry():
 
 
 class CompiledNetwork:
-    """A compiled model, a picture's bits independent of its neighbours.
+    """A compiled model, an image's bits independent of its neighbors.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class CompiledNetwork:
 
     Notes
     -----
-    Each stream is one thread that takes a group of 8 pictures at a time; on two cores that is faster than two threads
+    Each stream is one thread that takes a group of 8 images at a time; on two cores that is faster than two threads
     on one group, and the result does not depend on the number of cores. The last group is filled up with black ones.
     """
 
@@ -108,13 +108,13 @@ def compile_network(network: PixelNetwork, spec: BackboneSpec, *, is_bfloat16: b
     compiled : CompiledNetwork
         It holds its own copy of the weights.
     """
-    # One picture, once: the converter's own tracing takes a group of them three times, which for a large network costs
+    # One image, once: the converter's own tracing takes a group of them three times, which for a large network costs
     # more than some collections. Tracing warns of every Python number that depends on a shape; none but the number of
-    # pictures changes afterwards.
-    picture = torch.zeros((1, *spec.input_size, 3), dtype=torch.uint8)
+    # images changes afterwards.
+    image = torch.zeros((1, *spec.input_size, 3), dtype=torch.uint8)
     with without_telemetry(), torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace
-        traced = trace(network, picture, check_trace=False)
-        model = ov.convert_model(traced, example_input=picture, input=[ov.PartialShape([GROUP, *spec.input_size, 3])])
+        traced = trace(network, image, check_trace=False)
+        model = ov.convert_model(traced, example_input=image, input=[ov.PartialShape([GROUP, *spec.input_size, 3])])
     return CompiledNetwork(model, spec.n_features, is_bfloat16=is_bfloat16)

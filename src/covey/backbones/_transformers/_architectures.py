@@ -1,4 +1,4 @@
-"""The architectures: which classes of transformers build them, and where a picture's row is in their output."""
+"""The architectures: which classes of transformers build them, and where an image's row is in their output."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Architecture:
     image : str
         Class of the network, or of its image tower.
     pooling : str
-        What a picture's row is, unless a specification says something else; a key of `POOLINGS`.
+        What an image's row is, unless a specification says something else; a key of `POOLINGS`.
     keywords : mapping
         Keywords of the class `image`.
     n_prefix_tokens : int

@@ -1,12 +1,13 @@
 """A folder in the layout of transformers: what it says of its model, and whether that is the model that is wanted."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from covey._files import parse_json
 from covey.backbones._model_files import check_weights, hash_model, weight_files
 from covey.backbones._transformers._architectures import ARCHITECTURES, find_architecture
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -34,14 +35,17 @@ def read_config(folder: Path, where: str) -> Any:
 
     kind = read_json(folder / "config.json").get("model_type", "none")
     if kind not in ARCHITECTURES and kind in _TOWERS:
-        raise ModelError(f"{where} holds an image tower alone; covey wants the whole {_TOWERS[kind]} model.")
+        raise ModelError(f"{where} holds an image tower alone; covey needs the whole {_TOWERS[kind]} model.")
     find_architecture(kind, where)
-    with quiet():
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (*LOADING_ERRORS, RecursionError, TypeError) as error:
+        raise ModelError(f"The config.json of {where} cannot be used: {explain_loading(error)}") from error
 
 
 def check_config(config: Any, spec: BackboneSpec, folder: Path) -> None:
-    """Refuse a folder that holds another model than the catalogue's row: the kind and all whole numbers must agree.
+    """Refuse a folder that holds another model than the catalog's row: the kind and all whole numbers must agree.
 
     Raises
     ------
@@ -117,17 +121,17 @@ def _n_features(config: Any) -> int:
 
 
 def _read_pictures(folder: Path) -> dict[str, Any]:
-    """Read what is done to pictures, as keywords of `BackboneSpec`."""
+    """Read what is done to images, as keywords of `BackboneSpec`."""
     path = folder / "preprocessor_config.json"
-    told = read_json(path)
+    recorded = read_json(path)
     try:
-        size = _size(told.get("size", 224))
-        crop = _size(told["crop_size"]) if told.get("do_center_crop") and "crop_size" in told else None
-        mean, std = ([_BRIGHTEST * float(x) for x in told[key]] for key in ("image_mean", "image_std"))
-        shape, fraction, is_squashed = _geometry(size, crop, told.get("crop_pct"))
-        interpolation = _FILTERS[told.get("resample", 2)]
+        size = _size(recorded.get("size", 224))
+        crop = _size(recorded["crop_size"]) if recorded.get("do_center_crop") and "crop_size" in recorded else None
+        mean, std = ([_BRIGHTEST * float(x) for x in recorded[key]] for key in ("image_mean", "image_std"))
+        shape, fraction, is_squashed = _geometry(size, crop, recorded.get("crop_pct"))
+        interpolation = _FILTERS[recorded.get("resample", 2)]
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{str(path)!r} does not say how pictures are prepared: {error!r}.") from error
+        raise ModelError(f"{str(path)!r} does not say how images are prepared: {error!r}.") from error
     return {
         "input_size": shape,
         "crop_fraction": fraction,
@@ -138,13 +142,13 @@ def _read_pictures(folder: Path) -> dict[str, Any]:
     }
 
 
-def _size(told: Any) -> tuple[int, int] | int:
+def _size(recorded: Any) -> tuple[int, int] | int:
     """Read a size: height and width, or one number for the shorter side."""
-    if isinstance(told, int):
-        return told
-    if "shortest_edge" in told:
-        return int(told["shortest_edge"])
-    return int(told["height"]), int(told["width"])
+    if isinstance(recorded, int):
+        return recorded
+    if "shortest_edge" in recorded:
+        return int(recorded["shortest_edge"])
+    return int(recorded["height"]), int(recorded["width"])
 
 
 def _geometry(
@@ -156,7 +160,7 @@ def _geometry(
         shorter = size if isinstance(size, int) else min(size)
         return shape, min(shape) / shorter, not isinstance(size, int)
     if isinstance(size, int):
-        # ConvNeXt's: the side is divided by the share that is kept, except for large pictures.
+        # ConvNeXt's: the side is divided by the share that is kept, except for large images.
         is_small = crop_pct is not None and size < 384
         return (size, size), float(crop_pct or 1) if is_small else 1.0, not is_small
     return size, 1.0, True
@@ -168,18 +172,18 @@ def read_json(path: Path, *, missing: dict[str, Any] | None = None) -> dict[str,
     Raises
     ------
     ModelError
-        If it is not there (unless `missing` says what then), or is no such file.
+        If it is not there (unless `missing` says what then), or is not such a file.
     """
     if missing is not None and not path.is_file():
         return missing
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
             f"{str(path.parent)!r} has no {path.name}, so it does not hold a model of transformers whole. Copy every "
-            "file of the model; `covey models import NAME FILE` takes weights alone, for a model of the catalogue."
+            "file of the model; `covey models import NAME FILE` takes weights alone, for a model of the catalog."
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{str(path)!r} holds no mapping.")

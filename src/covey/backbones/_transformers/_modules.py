@@ -1,4 +1,4 @@
-"""From a configuration to a module of torch: normalized pixels in, one row a picture out."""
+"""From a configuration to a module of torch: normalized pixels in, one row per image out."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from covey.backbones._transformers._architectures import POOLINGS, find_architecture
-from covey.backbones._weights import LOADING_ERRORS
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.types import BackboneSpec
 
@@ -37,9 +37,9 @@ class PooledModel(nn.Module):
 
     @torch.no_grad()
     def fix_input_size(self, size: tuple[int, int]) -> None:
-        """Interpolate position embeddings once, for pictures of this height and width alone.
+        """Interpolate position embeddings once, for images of this height and width alone.
 
-        DINOv2 does it for every picture anew. A compiled or exported graph need not, and ONNX has no such operator.
+        DINOv2 does it for every image anew. A compiled or exported graph need not, and ONNX has no such operator.
         """
         if self.model.config.model_type not in ("dinov2", "dinov2_with_registers"):
             return
@@ -117,7 +117,7 @@ def read_tower(
             )
         except LOADING_ERRORS as error:
             raise ModelError(
-                f"The weights of {spec.name} cannot be read from {str(folder)!r}: {_first_line(error)}"
+                f"The weights of {spec.name} cannot be read from {str(folder)!r}: {explain_loading(error)}"
             ) from error
     _check_report(report, spec)
     module: nn.Module = model
@@ -125,7 +125,7 @@ def read_tower(
 
 
 def make_config(spec: BackboneSpec) -> Any:
-    """Make the library's configuration from a catalogue row."""
+    """Make the library's configuration from a catalog row."""
     architecture = find_architecture(spec.architecture, spec.name)
     with quiet():
         return getattr(_library(), architecture.config)(**spec.config)
@@ -191,7 +191,3 @@ def _check_report(report: Mapping[str, Any], spec: BackboneSpec) -> None:
             f"The weights are not those of {spec.name}: {len(missing)} tensors are missing and {len(mismatched)} have "
             f"another shape ({', '.join(names)}, ...); {len(report['unexpected_keys'])} have names it does not know."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

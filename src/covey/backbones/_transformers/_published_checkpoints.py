@@ -116,7 +116,7 @@ def _rename_resnet(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
         if stem is not None:
             target = f"embedder.embedder.{stem}"
         elif block is None:
-            raise ModelError(f"{name!r} is no tensor of a ResNet with bottlenecks.")
+            raise ModelError(f"{name!r} is not a tensor of a ResNet with bottlenecks.")
         elif block[3] == "downsample":
             part = ("convolution", "normalization")[int(block[4])]
             target = f"encoder.stages.{int(block[1]) - 1}.layers.{block[2]}.shortcut.{part}"

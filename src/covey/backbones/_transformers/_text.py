@@ -12,7 +12,7 @@ from covey._arrays import iter_chunks
 from covey._torch import to_numpy
 from covey.backbones._transformers._architectures import find_architecture
 from covey.backbones._transformers._modules import quiet, read_tower, text_config
-from covey.backbones._weights import LOADING_ERRORS
+from covey.backbones._weights import LOADING_ERRORS, explain_loading
 from covey.errors import ModelError
 from covey.types import BackboneSpec, FloatArray
 
@@ -55,7 +55,7 @@ class TextTower:
             try:
                 tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
             except (*LOADING_ERRORS, ImportError, TypeError) as error:
-                raise ModelError(self._explain(str(error).partition("\n")[0])) from error
+                raise ModelError(self._explain(explain_loading(error))) from error
         n_known = text_config(self._config).vocab_size
         if len(tokenizer) > n_known:
             raise ModelError(self._explain(f"it has {len(tokenizer)} pieces, the text tower knows {n_known}"))
@@ -64,7 +64,7 @@ class TextTower:
     def _explain(self, reason: str) -> str:
         return (
             f"The tokenizer of {self._spec.name} cannot be read from {str(self._folder)!r}: {reason}. Copy "
-            "tokenizer.json and tokenizer_config.json there too; without them pictures can be embedded, texts cannot."
+            "tokenizer.json and tokenizer_config.json there too; without them images can be embedded, texts cannot."
         )
 
     @cached_property

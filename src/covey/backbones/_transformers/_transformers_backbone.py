@@ -1,4 +1,4 @@
-"""The loader: a catalogue row, or a folder that a person named, to a backbone."""
+"""The loader: a catalog row, or a folder that a person named, to a backbone."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def load_transformers(
     """Load a model from its folder or file; see `load_backbone`.
 
     A folder in the layout of transformers is read by the library. Any other file or folder holds weights alone: the
-    catalogue's row says what network they belong to, and their names are translated.
+    catalog's row says what network they belong to, and their names are translated.
     """
     chosen = resolve_runtime(spec, device=device, precision=precision, runtime=runtime)
     path = weights or find_model(spec)
@@ -55,7 +55,7 @@ def _read_folder(folder: Path, spec: BackboneSpec) -> tuple[PooledModel, Any]:
 
 
 def _read_file(path: Path, spec: BackboneSpec) -> tuple[PooledModel, Any]:
-    """Read weights alone into the network of the catalogue's row."""
+    """Read weights alone into the network of the catalog's row."""
     if not spec.config:
         raise ModelError(f"{str(path)!r} holds weights alone, and nothing says what network they belong to.")
     if spec.has_text:
@@ -73,7 +73,7 @@ def _check_hash(path: Path, spec: BackboneSpec) -> str:
     found = hash_model(path)
     if spec.sha256 not in ("", found):
         raise ModelError(
-            f"{str(path)!r} is not the {spec.name} that the catalogue names, or is damaged: its hash is {found}, but "
+            f"{str(path)!r} is not the {spec.name} that the catalog names, or is damaged: its hash is {found}, but "
             f"it must be {spec.sha256}."
         )
     return found
@@ -81,11 +81,11 @@ def _check_hash(path: Path, spec: BackboneSpec) -> str:
 
 @torch.inference_mode()
 def _check_rows(module: PooledModel, spec: BackboneSpec) -> None:
-    """Put one grey picture through, so that a size that does not fit is said here and not in the middle of a night."""
+    """Put one gray image through, so that a size that does not fit is said here and not in the middle of a night."""
     try:
         rows = module(torch.zeros((1, 3, *spec.input_size)))
     except (RuntimeError, ValueError, IndexError) as error:
         reason = str(error).partition("\n")[0]
-        raise ModelError(f"{spec.name} cannot take pictures of {spec.input_size} pixels: {reason}") from error
+        raise ModelError(f"{spec.name} cannot take images of {spec.input_size} pixels: {reason}") from error
     if rows.shape != (1, spec.n_features):
         raise ModelError(f"{spec.name} gives rows of {rows.shape[1]} numbers, not of {spec.n_features}.")

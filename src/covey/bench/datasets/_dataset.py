@@ -17,7 +17,8 @@ class Split:
     Attributes
     ----------
     name : str
-        Names the rows among all data sets, ``"cifar10-test"``; files that are computed from them bear it.
+        Names the rows among all data sets, e.g. ``"cifar10-test"``; files that are computed from them have it in their
+        names.
     y : ndarray of shape (n,), dtype int64
         Classes in [0, n_classes). For scores alone.
     paths : tuple of Path or None
@@ -49,7 +50,18 @@ class Split:
             )
 
     def take(self, rows: IntArray) -> "Split":
-        """Return the split with these rows, in this order."""
+        """Return the split with these rows, in this order.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), dtype int64
+            Rows of this split, in any order.
+
+        Returns
+        -------
+        split : Split
+            Of the same name.
+        """
         return Split(
             self.name,
             self.y[rows],

@@ -141,5 +141,20 @@ MNIST_5000 = DatasetSpec(
 
 
 def find(spec: DatasetSpec, data: Path, path: Path | None = None) -> Path:
-    """Return where a data set lies: where an experiment says, or at its place below the data folder."""
+    """Return where a data set lies: where an experiment says, or at its place below the data folder.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+        The data set.
+    data : Path
+        The data folder.
+    path : Path, optional
+        Where an experiment says that it lies.
+
+    Returns
+    -------
+    path : Path
+        A file or folder, which need not exist.
+    """
     return path if path is not None else data / spec.place

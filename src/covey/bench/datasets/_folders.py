@@ -1,12 +1,12 @@
 """Images in folders whose names are their classes: image folders, ImageNet and its subsets, Tiny-ImageNet, COCO."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from covey._files import parse_json
 from covey.bench.datasets._dataset import Dataset, Split, split_rows
 from covey.errors import DatasetError
 from covey.images import PICTURE_SUFFIXES, natural_key
@@ -213,7 +213,7 @@ def _read_coco_split(instances: dict[str, Any], folder: Path, number: dict[int, 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     missing = {"images", "annotations", "categories"} - set(content if isinstance(content, dict) else ())

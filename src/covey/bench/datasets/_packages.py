@@ -15,7 +15,13 @@ _SHARE_TO_FIT = 0.8
 
 
 def cache_folder() -> Path:
-    """Return the folder for what is computed once: ``$COVEY_BENCHMARK_CACHE``, or one in the user's cache."""
+    """Return the folder for what is computed once: ``$COVEY_BENCHMARK_CACHE``, or one in the user's cache.
+
+    Returns
+    -------
+    folder : Path
+        It need not exist yet.
+    """
     given = os.environ.get(CACHE_VARIABLE)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else home / "covey" / "bench"

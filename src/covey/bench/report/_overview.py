@@ -67,7 +67,7 @@ class Overview:
     places : tuple of (str, str)
         Sets and their features.
     is_compared : bool
-        Whether rows tell how they stand against k-means, which is by accuracy.
+        Whether rows are compared with k-means, by accuracy.
     rows : tuple of OverviewRow
         Floors, methods from the last rank to the first, ceilings.
     """

@@ -15,7 +15,7 @@ _MOST_STEPS: Final = 6
 
 
 class Mark(NamedTuple):
-    """One point: where it is, how far it spreads, and where its name stands."""
+    """One point: where it is, how far it spreads, and where its name is."""
 
     name: str
     x: float

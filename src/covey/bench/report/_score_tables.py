@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(slots=True)
 class Table:
-    """Everything that may stand beside one another.
+    """Scores that may be compared with one another.
 
     Attributes
     ----------

@@ -119,7 +119,7 @@ def _permutation_p(differences: NDArray[np.float64]) -> float:
 
 
 def median_of(lines: Sequence[Mapping[str, Any]], *path: str) -> float | None:
-    """Return the median over lines of a number that stands below keys, of those that have it."""
+    """Return the median over lines of a number that is below keys, of those that have it."""
     values = []
     for line in lines:
         value: Any = line

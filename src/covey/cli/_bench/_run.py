@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from covey.cli._output import echo
+
 _PATH = click.Path(path_type=Path)
 _OUTPUT = Path("bench-results")
 
@@ -24,7 +26,7 @@ _OUTPUT = Path("bench-results")
 @click.option(
     "--jobs",
     "n_jobs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 10**9),
     default=1,
     show_default=True,
     help="Seeds at once, which share the processors unless OMP_NUM_THREADS is set; timings suffer.",
@@ -35,7 +37,7 @@ _OUTPUT = Path("bench-results")
     multiple=True,
     help="Only experiments whose 'SET / METHOD' matches a pattern as in a shell. Repeatable.",
 )
-@click.option("--seeds", "n_seeds", type=click.IntRange(1), help="At most so many seeds of each experiment.")
+@click.option("--seeds", "n_seeds", type=click.IntRange(1, 10**9), help="At most so many seeds of each experiment.")
 @click.option(
     "--retry-failed", is_flag=True, help="Run seeds again that failed or ran out of time, and what was skipped for it."
 )
@@ -72,13 +74,13 @@ def run(
         n_jobs=n_jobs,
         retry_failed=retry_failed,
         told=None if quiet else _echo_line,
-        announce=None if quiet else partial(click.echo, err=True),
+        announce=None if quiet else partial(echo, err=True),
     )
     for name, reason in report.missing.items():
-        click.echo(f"left out {name}: {reason}", err=True)
+        echo(f"left out {name}: {reason}", err=True)
     for failure in report.failures:
-        click.echo(f"failed {failure}", err=True)
-    click.echo(
+        echo(f"failed {failure}", err=True)
+    echo(
         f"done={report.n_done} already={report.n_reused} failed={len(report.failures)} skipped={report.n_skipped} "
         f"sets_missing={len(report.missing)} seconds={report.wall_s:.0f}"
     )
@@ -90,7 +92,7 @@ def _echo_line(line: Mapping[str, Any]) -> None:
 
     what = f"{RowsSpec(**line['rows']).title}  {Method(**line['method']).title}  fit={line['fit']}  seed={line['seed']}"
     if line["status"] != "ok":
-        click.echo(f"{what}  {line['status']}: {line['error']}")
+        echo(f"{what}  {line['status']}: {line['error']}")
         return
     part = "test" if "test" in line["scores"] else line["fit"]
-    click.echo(f"{what}  ACC {100 * line['scores'][part]['acc']:.1f} ({part})  {line['cost']['wall_s']:.1f} s")
+    echo(f"{what}  ACC {100 * line['scores'][part]['acc']:.1f} ({part})  {line['cost']['wall_s']:.1f} s")

