@@ -132,7 +132,18 @@ def describe_certainty(certainty: Certainty, labels: IntArray) -> dict[str, Any]
 
 
 def word_for(mean: float) -> str:
-    """Return ``"clear"``, ``"mixed"`` or ``"loose"`` for the mean certainty of a cluster."""
+    """Return the word for how clear a cluster is.
+
+    Parameters
+    ----------
+    mean : float
+        Mean certainty of its images.
+
+    Returns
+    -------
+    word : {"clear", "mixed", "loose"}
+        By `CLEAR_FROM` and `LOOSE_BELOW`.
+    """
     return "clear" if mean >= CLEAR_FROM else "loose" if mean < LOOSE_BELOW else "mixed"
 
 

@@ -89,7 +89,9 @@ class Bars:
             return
         self._named.add(stage)
         label, units = describe_stage(stage)
-        print(f"{label} {n_total:,} {units}" if n_total and units else label, file=self._stream, flush=True)
+        line = f"{label} {n_total:,} {units}" if n_total and units else label
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def _close(self) -> None:
         if self._bar is not None:

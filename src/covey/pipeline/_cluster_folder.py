@@ -414,7 +414,8 @@ def describe_request(plan: RunPlan, ids: Sequence[str], fingerprint: str = "") -
     request : str
         16 hexadecimal digits.
     """
-    asked = (plan.n_clusters, plan.k_min, plan.k_max, plan.n_views, plan.normalize_parts, plan.size, plan.has_names)
+    number = (plan.n_clusters, plan.granularity, plan.k_min, plan.k_max)
+    asked = (number, plan.n_views, plan.normalize_parts, plan.size, plan.has_names)
     facts = [__version__, plan.spec.name, plan.params, asked, plan.random_state, plan.device, fingerprint, list(ids)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

@@ -243,20 +243,19 @@ def test_the_ends_of_the_default_candidates_may_be_given() -> None:
 
 
 def test_the_range_goes_on_while_a_criterion_is_at_its_end() -> None:
-    """120 clusters of 10 rows: the old limit of 2 sqrt(1200) = 69 cut the answer off."""
-    X, _ = make_blobs(1200, 12, centers=120, cluster_std=0.3, center_box=(-8, 8), random_state=0)
-    result = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0)
-    assert default_candidates(1200)[-1] == 69
-    assert result.curve[-1].n_clusters > 120
-    assert result.n_clusters == pytest.approx(120, rel=0.1)
-    assert "at the largest number tried" not in result.why
-    kept = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0, k_max=69)
-    assert kept.curve[-1].n_clusters == 69
+    """60 clusters of 8 or 9 rows: the default limit of 2 sqrt(500) = 44 would cut the answer off."""
+    X, _ = make_blobs(500, 12, centers=60, cluster_std=0.3, center_box=(-8, 8), random_state=0)
+    result = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0, k_min=42)
+    assert default_candidates(500)[-1] == 44
+    assert result.curve[-1].n_clusters > 60
+    assert result.n_clusters == pytest.approx(60, rel=0.1)
+    kept = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0, k_min=42, k_max=44)
+    assert kept.curve[-1].n_clusters == 44
     assert "at the largest number tried: --k-max tries larger ones" in kept.why
 
 
 def test_the_range_ends_at_five_rows_a_cluster() -> None:
-    X, _ = make_blobs(300, 8, centers=100, cluster_std=0.01, center_box=(-8, 8), random_state=0)
-    result = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0)
-    assert result.curve[-1].n_clusters == 60
+    X, _ = make_blobs(150, 8, centers=60, cluster_std=0.01, center_box=(-8, 8), random_state=0)
+    result = select_n_clusters(X.astype(np.float32), metric="euclidean", random_state=0, k_min=22)
+    assert result.curve[-1].n_clusters == 30
     assert "at the largest number tried: --k-max tries larger ones" in result.why
