@@ -8,8 +8,9 @@ from types import FrameType
 
 import click
 
-from covey.cli._console import echo, echo_json
+from covey.cli._console import echo_json
 from covey.cli._options import project_argument
+from covey.cli._output import echo
 
 
 @click.command()
