@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from .conftest import make_project
-from .test_serving import Running, start
+from .test_serving import Running, request, start
 
 pytestmark = pytest.mark.browser
 
@@ -143,7 +143,7 @@ def test_without_script(pages: Pages) -> None:
     pages.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         pages.open("clusters/0")
-        pages.all(".grid .tick input")[0].click()
+        pages.all(".grid .tick input")[0].send_keys(" ")
         pages.find("#pictures input[name=to]").send_keys("cat")
         pages.find("#pictures button[value=move]").click()
         assert "Moved 1 image to 1 (cat)." in pages.driver.page_source
@@ -174,3 +174,77 @@ def test_nothing_sticks_out(pages: Pages, width: int) -> None:
     for page in ("", "clusters/0", "unsure", "history", "hidden", "reviewed", "about"):
         pages.open(page)
         assert pages.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth"), page
+
+
+ATTACK = """<!doctype html><meta charset="utf-8"><title>elsewhere</title><body><script>
+const base = BASE, edit = JSON.stringify({op: "rename", cluster: 0, name: "stolen", uuid: "evil"});
+const told = {};
+const form = document.createElement("form");
+form.method = "post"; form.action = base + "edits"; form.target = "sink";
+for (const [name, value] of Object.entries({op: "rename", cluster: "0", name: "stolen", seq: "0", back: "",
+    uuid: crypto.randomUUID?.() || "00000000-0000-4000-8000-000000000000"})) {
+  const field = document.createElement("input"); field.name = name; field.value = value; form.append(field);
+}
+const sink = document.createElement("iframe"); sink.name = "sink"; document.body.append(sink, form);
+const image = (path) => new Promise((done) => {
+  const it = new Image(); it.onload = () => done("shown"); it.onerror = () => done("refused"); it.src = base + path;
+});
+const ask = (options) => fetch(base + (options.method ? "edits" : "index.json"), options)
+  .then((answer) => answer.type, () => "refused");
+(async () => {
+  form.submit();
+  told.simple = await ask({method: "POST", mode: "no-cors", body: edit, headers: {"Content-Type": "text/plain"}});
+  told.json = await ask({method: "POST", body: edit, headers: {"Content-Type": "application/json"}});
+  told.read = await ask({});
+  told.image = await image("thumbnails/THUMBNAIL.webp");
+  told.css = await new Promise((done) => {
+    const link = document.createElement("link"); link.rel = "stylesheet"; link.href = base + "static/live.css";
+    link.onload = () => done("shown"); link.onerror = () => done("refused"); document.head.append(link);
+  });
+  told.socket = await new Promise((done) => {
+    const socket = new WebSocket(base.replace("http", "ws"));
+    socket.onopen = () => done("open"); socket.onerror = () => done("refused");
+  });
+  setTimeout(() => { window.told = told; }, 500);
+})();
+</script>"""
+
+
+def read(live: Running, page: str) -> Any:
+    return json.loads(live.ask(request(live, page)).partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_page_elsewhere_that_knows_the_key(driver: Any, live: Running, host: str) -> None:
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    image_id = read(live, "clusters/0.json")["pictures"][0]["id"]
+    text = ATTACK.replace("BASE", json.dumps(live.url)).replace("THUMBNAIL", image_id)
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    Thread(target=server.serve_forever, daemon=True).start()
+    pages = Pages(driver, f"http://{host}:{server.server_port}/")
+    try:
+        pages.open("")
+        pages.wait("window.told !== undefined")
+        told = driver.execute_script("return window.told")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert set(told.values()) == {"refused"}
+    assert read(live, "history.json")["entries"] == []
+    assert read(live, "clusters/0.json")["card"]["name"] == "dog"
+    driver.get(live.url)  # the link itself is let in
+    assert driver.title == "trip"
+    driver.get_log("browser")

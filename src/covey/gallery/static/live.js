@@ -10,14 +10,23 @@
 
   // ---- an edit: sent as JSON, answered with what it did; every form on the page has then seen it
 
+  // An edit of somebody else in between has not been seen, so only an unbroken row of own ones counts as seen.
+  const own = new Set();
+  const see = (seq) => {
+    own.add(seq);
+    let seen = Number(state.dataset.seq);
+    if (seen === 0 && own.has(2)) seen = 1; // the first edit starts the journal with one that changes nothing
+    while (own.has(seen + 1)) seen += 1;
+    state.dataset.seq = seen;
+    for (const field of $$("input[name=seq]")) field.value = seen;
+  };
   const send = async (edit) => {
     const body = JSON.stringify({ uuid: crypto.randomUUID(), seq: Number(state.dataset.seq), ...edit });
     const answer = await fetch(`${root}edits`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.message);
-    state.dataset.seq = told.seq;
+    see(told.seq);
     if (edit.op !== "undo") state.dataset.newest = told.seq;
-    for (const field of $$("input[name=seq]")) field.value = told.seq;
     return told;
   };
   const toast = $("#toast");
