@@ -141,16 +141,49 @@ class LinearCodeHeads(nn.Module):
         self.cluster_head = _linear_from(axes) if form == "two" else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map features (batch, n_features) to unit rows Z and C, (batch, code_size)."""
+        """Map features to representation and code.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Features.
+
+        Returns
+        -------
+        Z, C : Tensor of shape (batch, code_size)
+            Unit rows; the same tensor if there is one head.
+        """
         Z = self.represent(x)
         return Z, Z if self.cluster_head is None else self.encode(x)
 
     def represent(self, x: Tensor) -> Tensor:
-        """Map features (batch, n_features) to the representation Z, (batch, code_size)."""
+        """Map features to the representation alone.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Features.
+
+        Returns
+        -------
+        Z : Tensor of shape (batch, code_size)
+            As `forward` returns it.
+        """
         return F.normalize(self.feature_head(x), dim=1)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Map features (batch, n_features) to the code C, (batch, code_size)."""
+        """Map features to the code alone.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Features.
+
+        Returns
+        -------
+        C : Tensor of shape (batch, code_size)
+            As `forward` returns it.
+        """
         head = self.feature_head if self.cluster_head is None else self.cluster_head
         return F.normalize(head(x), dim=1)
 

@@ -200,7 +200,7 @@ def solve_gamma(cosines: Tensor, *, perplexity: float, n_bisections: int = 16) -
     Returns
     -------
     gamma : Tensor of shape ()
-        γ in [0.001, 10], without gradient. A perplexity that lies beyond what these give is met as nearly as they can.
+        In [0.001, 10], without gradient. A perplexity that lies beyond what these give is met as nearly as they can.
 
     Raises
     ------
