@@ -8,6 +8,7 @@ import pytest
 import sklearn.metrics
 
 from covey import metrics
+from covey.metrics._information import neighbor_information
 
 
 def naive_accuracy(truth: list[int], clusters: list[int]) -> float:
@@ -105,3 +106,17 @@ def test_a_thousand_classes_take_no_time() -> None:
         start = perf_counter()
         getattr(metrics, name)(truth, clusters)
         assert perf_counter() - start < 2.5, name
+
+
+def test_neighbor_information_is_the_mutual_information_of_both_ends_of_an_edge(rng: np.random.Generator) -> None:
+    table = np.array([rng.permutation(np.delete(np.arange(60), row))[:5] for row in range(60)])
+    labels = rng.integers(0, 4, 60)
+    ends = labels[np.repeat(np.arange(60), 5)], labels[table.ravel()]
+    both = np.concatenate(ends), np.concatenate(ends[::-1])
+    assert neighbor_information(labels, labels[table]) == pytest.approx(
+        sklearn.metrics.mutual_info_score(*both), rel=1e-9
+    )
+    groups = np.arange(60) // 15  # neighbors of one group alone: all of the entropy
+    own = np.array([np.delete(np.flatnonzero(groups == groups[row]), row % 15)[:5] for row in range(60)])
+    assert neighbor_information(groups, groups[own]) == pytest.approx(np.log(4))
+    assert neighbor_information(labels * 0, own * 0) == 0

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from covey.errors import ConvergenceError
-from covey.objectives.cpp import doubly_stochastic, similarity_scores, sinkhorn_potentials
+from covey.objectives.cpp import (
+    cluster_coding_rate,
+    doubly_stochastic,
+    similarity_scores,
+    sinkhorn_potentials,
+    solve_gamma,
+)
 
 N, D, GAMMA = 12, 4, 0.175
 
@@ -112,3 +118,47 @@ def test_gamma_is_positive(codes):
 def test_scores_without_value_raise():
     with pytest.raises(ConvergenceError, match="raise gamma"):
         doubly_stochastic(torch.full((3, 3), float("nan")))
+
+
+@pytest.mark.parametrize("perplexity", [1.5, 4.0, 9.0])
+def test_the_solved_gamma_has_the_perplexity(codes, perplexity):
+    cosines = (codes @ codes.T).requires_grad_()
+    gamma = solve_gamma(cosines, perplexity=perplexity)
+    p = np.exp(cosines.detach().numpy() / float(gamma))
+    p /= p.sum(axis=1, keepdims=True)
+    assert np.exp(-(p * np.log(p)).sum(axis=1).mean()) == pytest.approx(perplexity, rel=1e-3)
+    assert not gamma.requires_grad
+
+
+def test_a_perplexity_out_of_reach_is_met_as_nearly_as_can_be(codes):
+    assert solve_gamma(codes @ codes.T, perplexity=N) == pytest.approx(10, rel=1e-3)
+    assert solve_gamma(torch.ones(3, 3), perplexity=1.0) == pytest.approx(1e-3, rel=1e-3)
+    for wrong in (0.9, N + 1):
+        with pytest.raises(ValueError, match=f"must lie in .1, {N}."):
+            solve_gamma(codes @ codes.T, perplexity=wrong)
+
+
+def ideal_rate(n_groups, gamma, eps_squared=0.1):
+    """R^c / d of `n_groups` ideal groups, as docs/methods/cpp.md derives it."""
+    tau = (n_groups - 1) / (n_groups - 1 + np.exp(1 / gamma))  # weight outside a row's own group
+    own = np.log1p(n_groups / eps_squared * (1 - tau)) / n_groups
+    others = (1 - 1 / n_groups) * np.log1p(n_groups / (n_groups - 1) * tau / eps_squared)
+    return (own + others) / 2
+
+
+@pytest.mark.parametrize("n_groups", [2, 8, 24, 48])
+@pytest.mark.parametrize("gamma", [0.1, 0.15, 0.2])
+def test_ideal_groups_have_the_rate_of_the_formula(n_groups, gamma):
+    d = 48
+    Z = torch.eye(d, dtype=torch.float64).repeat(2, 1)  # d / n_groups axes a group, each of two rows
+    C = torch.eye(n_groups, dtype=torch.float64).repeat_interleave(d // n_groups, dim=0).repeat(2, 1)
+    membership = doubly_stochastic(similarity_scores(C, gamma=gamma))
+    assert float(cluster_coding_rate(Z, membership)) == pytest.approx(d * ideal_rate(n_groups, gamma), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "n_groups"), [(0.1, 120), (0.12, 50), (0.13, 36), (0.15, 21), (0.175, 13), (0.19, 11)]
+)
+def test_a_fixed_gamma_is_a_number_of_clusters(gamma, n_groups):
+    candidates = np.arange(2, 201)
+    assert candidates[np.argmin(ideal_rate(candidates, gamma))] == pytest.approx(n_groups, abs=1)

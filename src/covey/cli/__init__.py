@@ -38,6 +38,7 @@ COMMANDS = Registry(
         "prune": "covey.cli._prune:prune",
         "sample": "covey.cli._sample:sample",
         "search": "covey.cli._name_and_search:search",
+        "serve": "covey.cli._serve:serve",
     },
 )
 

@@ -56,10 +56,10 @@ EXIT_SKIPPED = 3
 )
 @adopt_option
 @click.option("--gallery/--no-gallery", "has_gallery", default=True, show_default=True, help="Write the pages.")
-@click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
-@click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
 @click.option("--allow-missing", is_flag=True, help="Cluster although most of the known images are not there.")
 @_options.raw_csv_option
+@click.option("--open", "opens", is_flag=True, help="Open the gallery in the browser when it is written.")
+@click.option("-v", "--verbose", is_flag=True, help="Print how long each stage took.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; read, but write nothing.")
 @_options.strict_option
 @_options.output_options
@@ -82,10 +82,10 @@ def cluster(
     size: int | None,
     decision: str,
     has_gallery: bool,
-    opens: bool,
-    verbose: bool,
     allow_missing: bool,
     raw_csv: bool,
+    opens: bool,
+    verbose: bool,
     dry_run: bool,
     strict: bool,
     scan_options: dict[str, Any],

@@ -11,9 +11,9 @@ from covey._text_files import printable
 from covey.cli._output import echo
 
 
-def echo_json(value: Any) -> None:
+def echo_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON on standard output; paths become strings."""
-    echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False))
 
 
 def echo_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:

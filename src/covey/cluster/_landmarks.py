@@ -9,6 +9,7 @@ and symmetric exactly. Where every row is a landmark, it is Π Πᵀ, whose eige
 
 import math
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,15 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from covey._arrays import iter_chunks
+from covey._arrays import iter_chunks, l2_normalize
 from covey._torch import resolve_float64_device, to_numpy, to_tensor
 from covey.cluster._kmeans import KMeans
 from covey.cluster._parameters import check_integer
+from covey.nn.code_heads import CodeHeads, LinearCodeHeads
 from covey.objectives.cpp import check_half_steps, similarity_scores
-from covey.types import FloatArray
+from covey.types import FloatArray, IntArray
+
+CodeNetwork = CodeHeads | LinearCodeHeads
 
 _BLOCK_ENTRIES = 2**22  # of P held at once
 _SMALLEST_EIGENVALUE = 1e-10  # of 1; what lies below may be rounding
@@ -39,16 +43,19 @@ class Landmarks(NamedTuple):
         Sinkhorn's potentials of the landmarks as rows and as columns.
     gamma : float
         Regularization γ.
+    absolute : bool, default=True
+        Whether cosines are absolute.
     """
 
     codes: Tensor
     rows: Tensor
     columns: Tensor
     gamma: float
+    absolute: bool = True
 
     def scores(self, C: Tensor) -> Tensor:
-        """Return |C Lᵀ| / γ, (n, m)."""
-        return similarity_scores(C, self.codes, gamma=self.gamma)
+        """Return C Lᵀ / γ or |C Lᵀ| / γ, (n, m)."""
+        return similarity_scores(C, self.codes, gamma=self.gamma, absolute=self.absolute)
 
     def membership(self, C: Tensor) -> Tensor:
         """Return the share (n, m) of each landmark in rows of code C (n, d); rows sum to 1."""
@@ -56,7 +63,8 @@ class Landmarks(NamedTuple):
 
     def to(self, device: torch.device) -> "Landmarks":
         """Return them on a device."""
-        return Landmarks(self.codes.to(device), self.rows.to(device), self.columns.to(device), self.gamma)
+        codes, rows, columns = (part.to(device) for part in (self.codes, self.rows, self.columns))
+        return self._replace(codes=codes, rows=rows, columns=columns)
 
     def column_potentials(self, C: Tensor) -> Tensor:
         """Return the potentials (n,) of any rows as columns: for a landmark, its own if all rows are landmarks."""
@@ -65,7 +73,7 @@ class Landmarks(NamedTuple):
         return -(self.scores(C) + self.rows).logsumexp(dim=1)
 
 
-def fit_landmarks(C: Tensor, chosen: Tensor, *, gamma: float, n_half_steps: int) -> Landmarks:
+def fit_landmarks(C: Tensor, chosen: Tensor, *, gamma: float, n_half_steps: int, absolute: bool = True) -> Landmarks:
     """Run Sinkhorn's iteration between all rows and the landmarks, a block of rows at a time.
 
     `C` is the code (n, d), `chosen` the landmarks' rows (m,).
@@ -73,7 +81,7 @@ def fit_landmarks(C: Tensor, chosen: Tensor, *, gamma: float, n_half_steps: int)
     codes = C[chosen]
     n, m = len(C), len(codes)
     nothing = torch.full((m,), -math.inf, device=C.device)
-    landmarks = Landmarks(codes, nothing, torch.zeros(m, device=C.device), gamma)
+    landmarks = Landmarks(codes, nothing, torch.zeros(m, device=C.device), gamma, absolute)
     for _ in range(n_half_steps // 2):  # u = -log Σ_j exp(S_ij + v_j) and v = log(n / m) - log Σ_i exp(S_ij + u_i)
         total = nothing
         for chunk in iter_chunks(n, max(1, _BLOCK_ENTRIES // m)):
@@ -129,12 +137,12 @@ class SpectralLabels(nn.Module):
         for name, value in (*landmarks._asdict().items(), ("axes", axes), ("centers", centers)):
             if isinstance(value, Tensor):
                 self.register_buffer(name, value.clone())
-        self.gamma = landmarks.gamma
+        self.gamma, self.absolute = landmarks.gamma, landmarks.absolute
 
     @property
     def landmarks(self) -> Landmarks:
         """The landmarks, in the dtype and on the device of the module."""
-        return Landmarks(self.codes, self.rows, self.columns, self.gamma)
+        return Landmarks(self.codes, self.rows, self.columns, self.gamma, self.absolute)
 
     def forward(self, C: Tensor) -> Tensor:
         """Map codes to logits of clusters.
@@ -158,6 +166,29 @@ def spectral_coordinates(C: Tensor, landmarks: Landmarks, axes: Tensor) -> Tenso
     return normalize(landmarks.membership(C) @ axes, dim=1)
 
 
+class CodeClusterer(nn.Module):
+    """Map scaled rows to logits: a network's code, and its spectral labels.
+
+    Parameters
+    ----------
+    network : CodeHeads or LinearCodeHeads
+        Trained.
+    labels : SpectralLabels
+        Of codes.
+    """
+
+    def __init__(self, network: CodeNetwork, labels: SpectralLabels) -> None:
+        super().__init__()
+        self.network = network
+        self.labels = labels
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map scaled rows (batch, n_features) to logits (batch, n_clusters)."""
+        code = self.network.encode(rows).float().to(rows.dtype)  # as the estimator keeps it
+        logits: Tensor = self.labels(code)
+        return logits
+
+
 class Spectrum(NamedTuple):
     """Landmarks and eigenvectors, from which any number of clusters is made; on the CPU.
 
@@ -177,16 +208,23 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def fit(
-        cls, code: FloatArray, device: str, n_landmarks: int, *, sinkhorn: tuple[float, int], seeds: torch.Generator
+        cls,
+        code: FloatArray,
+        device: str,
+        n_landmarks: int,
+        *,
+        sinkhorn: tuple[float, int],
+        seeds: torch.Generator,
+        absolute: bool = True,
     ) -> "Spectrum":
         """Draw landmarks among the rows of a code (n, d) and decompose their membership.
 
-        `sinkhorn` is γ and the number of half steps.
+        `sinkhorn` is γ and the number of half steps; `absolute` says whether cosines are absolute.
         """
         gamma, n_half_steps = sinkhorn
         C = _place(code, device)
         chosen = torch.randperm(len(C), generator=seeds)[:n_landmarks].to(C.device)
-        landmarks = fit_landmarks(C, chosen, gamma=gamma, n_half_steps=n_half_steps)
+        landmarks = fit_landmarks(C, chosen, gamma=gamma, n_half_steps=n_half_steps, absolute=absolute)
         axes = spectral_axes(C, landmarks)
         seed = int(torch.randint(2**31, (), generator=seeds))
         return cls(landmarks.to(torch.device("cpu")), axes.cpu(), seed)
@@ -203,6 +241,23 @@ class Spectrum(NamedTuple):
             kmeans.fit(coordinates)
         return SpectralLabels(landmarks, axes, to_tensor(kmeans.cluster_centers_, C.device))
 
+    def nested_labels(self, code: FloatArray, candidates: Sequence[int], device: str) -> Iterator[IntArray]:
+        """Yield the labels (n,) of all codes (n, d) for each of several numbers of clusters.
+
+        Eigenvectors are nested, the first k for k clusters, so all rows are mapped to them once.
+        """
+        place = resolve_float64_device(device)
+        landmarks = self.landmarks.to(place)
+        axes = self.axes[:, : max(candidates)].to(place, torch.float32)
+        chunks = iter_chunks(len(code), max(1, _BLOCK_ENTRIES // len(axes)))
+        parts = [to_numpy(landmarks.membership(to_tensor(code[chunk], place)) @ axes) for chunk in chunks]
+        coordinates = np.concatenate(parts)  # (n, max k), rows not yet of unit length
+        for n_clusters in candidates:
+            kmeans = KMeans(n_clusters, spherical=True, device=device, random_state=self.seed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # too few distinct rows: the caller reports them
+                yield kmeans.fit_predict(l2_normalize(coordinates[:, :n_clusters]))
+
 
 def memberships(C: FloatArray, other: FloatArray, landmarks: Landmarks) -> FloatArray:
     """Return how much codes C (n, d) belong to other codes (m, d): rows (n, m) that sum to 1."""
@@ -211,7 +266,8 @@ def memberships(C: FloatArray, other: FloatArray, landmarks: Landmarks) -> Float
     columns = landmarks.column_potentials(others)
     found = np.empty((len(C), len(other)), dtype=np.float32)
     for chunk in iter_chunks(len(C), max(1, _BLOCK_ENTRIES // len(other))):
-        scores = similarity_scores(torch.from_numpy(C[chunk]).to(dtype), others, gamma=landmarks.gamma)
+        codes = torch.from_numpy(C[chunk]).to(dtype)
+        scores = similarity_scores(codes, others, gamma=landmarks.gamma, absolute=landmarks.absolute)
         found[chunk] = to_numpy((scores + columns).softmax(dim=1))
     return found
 

@@ -33,7 +33,7 @@ from torch.nn.functional import normalize
 
 from covey._arrays import draw_seed, l2_normalize
 from covey._torch import make_generator, to_numpy
-from covey.cluster._base import Clusterer, check_n_clusters
+from covey.cluster._base import NeighborClusterer, check_n_clusters
 from covey.cluster._heads import HeadClusterer
 from covey.cluster._kmeans import KMeans
 from covey.cluster._landmarks import Spectrum, check_n_half_steps
@@ -61,8 +61,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"cpp-paper":
 class GraphClusterer(VotingClusterer):
     """Base of the estimators that partition a sparse affinity.
 
-    A subclass makes the affinity when it is fitted and ends with `_answer`; in `_if_apart` it says what connects a
-    graph. It has the parameters `n_clusters`, `n_init`, `n_votes`, `device` and `random_state`.
+    A subclass makes the affinity when it is fitted and ends with `_keep_partition`; in `_if_apart` it says what
+    connects a graph. It has the parameters `n_clusters`, `n_init`, `n_votes`, `device` and `random_state`.
     """
 
     _if_apart: ClassVar[str]
@@ -71,10 +71,10 @@ class GraphClusterer(VotingClusterer):
     n_init: int
     random_state: Any
 
-    def _answer(self, rows: FloatArray, affinity: Any, **facts: Any) -> Self:
+    def _keep_partition(self, rows: FloatArray, affinity: Any, **further: Any) -> Self:
         """Partition the affinity of unit rows (n, d), keep the labels, and warn if the graph falls apart.
 
-        `facts` are further diagnostics. The result is written last.
+        `further` are diagnostics of the method's own. The result is written last.
         """
         labels, eigenvalues, n_components = np.zeros(len(rows), dtype=np.int64), np.zeros(1), None
         n_outside = 0
@@ -92,7 +92,7 @@ class GraphClusterer(VotingClusterer):
         self._keep(rows, labels)  # equal rows get one label
         self.eigenvalues_ = eigenvalues
         self.diagnostics_ = {
-            **facts,
+            **further,
             "n_components": n_components,
             "n_rows_outside": n_outside,
             "mean_degree": float(affinity.nnz / len(rows)),
@@ -115,7 +115,7 @@ class GraphClusterer(VotingClusterer):
 
 
 @parameters
-class SpectralClustering(GraphClusterer, Clusterer):
+class SpectralClustering(GraphClusterer, NeighborClusterer):
     """Cluster features by the eigenvectors of their graph of nearest neighbors.
 
     Parameters
@@ -180,41 +180,6 @@ class SpectralClustering(GraphClusterer, Clusterer):
     device: str = free("auto")
     random_state: Any = free(None)
 
-    def fit(
-        self, X: Any, y: Any = None, *, neighbors: NeighborGraph | None = None, progress: Progress | None = None
-    ) -> Self:
-        """Find the eigenvectors and label the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features; only their directions count.
-        y : Ignored
-            See the glossary.
-        neighbors : NeighborGraph, default=None
-            Neighbors of the rows of `X` by cosine, if they are known already; the nearest `n_neighbors` are used.
-        progress : Progress, default=None
-            Called after the graph is made and after it is partitioned.
-
-        Returns
-        -------
-        self : SpectralClustering
-            Fitted. If anything fails, it is what it was before the call.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or `X` is not allowed, or `neighbors` describes other rows.
-        ConvergenceError
-            If the eigensolver does not converge.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the graph falls into more parts than clusters, or fewer clusters were found.
-        """
-        return self._fit_whole(X, neighbors=neighbors, progress=progress)
-
     def _fit(self, X: FloatArray, *, neighbors: NeighborGraph | None = None, progress: Progress | None = None) -> None:
         rows = l2_normalize(X)
         check_n_clusters(self.n_clusters, len(rows))
@@ -224,7 +189,7 @@ class SpectralClustering(GraphClusterer, Clusterer):
             affinity = neighbor_affinity(self._graph(rows, neighbors), weights=self.weights)
         if progress is not None:
             progress("train", 1, 2)
-        self._answer(rows, affinity)
+        self._keep_partition(rows, affinity)
         if progress is not None:
             progress("train", 2, 2)
 
@@ -242,7 +207,7 @@ class SpectralClustering(GraphClusterer, Clusterer):
 
 
 @parameters
-class SinkhornSpectral(HeadClusterer, Clusterer):
+class SinkhornSpectral(HeadClusterer):
     """Cluster features by the eigenvectors of their doubly stochastic membership.
 
     Parameters

@@ -6,7 +6,7 @@ so that an edit, a page or an export answers at once.
 """
 
 from covey.corrections._adopt import DECISIONS, AdoptionReport, adopt_run, find_corrected
-from covey.corrections._corrected import Corrected
+from covey.corrections._corrected import Corrected, correct_again
 from covey.corrections._curate import ProjectCuration, open_curation
 from covey.corrections._editor import EditReport
 from covey.corrections._replay import ReplayReport, replay_edits
@@ -20,6 +20,7 @@ __all__ = [
     "ProjectCuration",
     "ReplayReport",
     "adopt_run",
+    "correct_again",
     "feature_fingerprints",
     "find_corrected",
     "is_scaled",

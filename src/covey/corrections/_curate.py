@@ -67,6 +67,10 @@ class ProjectCuration(Editor):
         self.refresh()
         return correct(self._project, self.state, self._ids)
 
+    def find_cluster(self, cluster: Cluster) -> int:
+        """Return the id of a cluster from its id or name; `EditError` if no cluster, or more than one, has the name."""
+        return self._cluster(cluster)
+
     def rename(self, cluster: Cluster, name: str, *, uuid: str | None = None) -> EditReport:
         """Name a cluster; an empty name brings the run's back.
 

@@ -5,7 +5,7 @@ No HTML, no file and no database in here: a page is data, so that a static expor
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from covey.gallery._pager import Pager
@@ -14,6 +14,7 @@ from covey.types import ClusterSummary
 
 if TYPE_CHECKING:
     from covey.gallery._curve import Curve
+    from covey.gallery.live._controls import Controls
     from covey.store import Member
 
 __all__ = [
@@ -83,7 +84,7 @@ class Links:
         """Return the URL of a thumbnail, None if there is none."""
         return f"{self.thumbnails}{image_id[:2]}/{image_id}.webp" if self.has_thumbnail(image_id) else None
 
-    def original(self, path: str) -> str:
+    def original(self, path: str, _image_id: str = "") -> str:
         """Return the URL of a file from its path within the collection, or from an absolute path."""
         if path.startswith("/"):
             return f"file://{path_url(path)}"
@@ -94,6 +95,10 @@ class Links:
     def page(self, url: str) -> str:
         """Return the URL of another page of the gallery."""
         return self.root + url
+
+    def cluster(self, label: int, number: int = 1) -> str:
+        """Return the URL of a page of a cluster."""
+        return self.page(cluster_url(label, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,10 @@ class Picture:
         Where it is and where it could be, where the page has to say so.
     copies : tuple of str
         Further paths that hold the same bytes, for reading.
+    id : str
+        Id of the image.
+    mark : str
+        What a person said of it, ``"by hand"`` or ``"confirmed"``; empty if nothing. Served pages alone show it.
     """
 
     name: str
@@ -141,6 +150,8 @@ class Picture:
     cluster: ClusterLink | None = None
     second: ClusterLink | None = None
     copies: tuple[str, ...] = ()
+    id: str = ""
+    mark: str = ""
 
     @property
     def shape(self) -> str:
@@ -228,12 +239,16 @@ class CardGroup:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What all pages have: the file they become, and where things lie seen from it."""
+    """What all pages have: the file they become, and where things lie seen from it.
+
+    A page that a server shows has `controls`, with which a person edits; one that is written to disk has none.
+    """
 
     template: ClassVar[str]
     url: str
     site: Site
     links: Links
+    controls: "Controls | None" = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +267,8 @@ class IndexPage(Page):
         How the number of clusters was chosen.
     groups : sequence of CardGroup
         The same cards in groups, the largest first; empty if there are no groups.
+    pager : Pager or None
+        The way through many cards; None if all are on this page.
     """
 
     template: ClassVar[str] = "index.html"
@@ -261,6 +278,7 @@ class IndexPage(Page):
     n_added: int
     curve: "Curve | None"
     groups: Sequence[CardGroup] = ()
+    pager: Pager | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +317,7 @@ def link_clusters(summaries: Sequence[ClusterSummary], links: Links) -> dict[int
         summary.label: ClusterLink(
             label=summary.label,
             name=cluster_name(summary),
-            url=links.page(cluster_url(summary.label)),
+            url=links.cluster(summary.label),
             thumbnail=links.thumbnail(summary.representatives[0]) if summary.representatives else None,
         )
         for summary in summaries
@@ -340,7 +358,7 @@ def build_card(
     return Card(
         label=summary.label,
         name=cluster_name(summary),
-        url=links.page(cluster_url(summary.label)),
+        url=links.cluster(summary.label),
         size=summary.size,
         share=summary.size / max(n_images, 1),
         mean_confidence=summary.mean_confidence,
@@ -415,7 +433,7 @@ def build_picture(
     return Picture(
         name=readable(member.path.rpartition("/")[2]),
         path=path,
-        original=links.original(member.path),
+        original=links.original(member.path, member.id),
         thumbnail=links.thumbnail(member.id),
         width=member.width,
         height=member.height,
@@ -424,6 +442,7 @@ def build_picture(
         cluster=clusters.get(member.label) if clusters else None,
         second=clusters.get(member.second_label) if clusters else None,
         copies=tuple(readable(copy) for copy in copies),
+        id=member.id,
     )
 
 

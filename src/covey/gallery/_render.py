@@ -35,7 +35,8 @@ def render_page(page: Page) -> str:
     html : str
         A whole document; all text escaped.
     """
-    template = _environment().get_template(page.template)
+    names = [page.template] if page.controls is None else [f"live/{page.template}", page.template]
+    template = _environment().select_template(names)
     return template.render(page=page, site=page.site, root=page.links.root, csp=CONTENT_SECURITY_POLICY)
 
 
@@ -107,6 +108,7 @@ def _environment() -> "Environment":
     environment.filters["score"] = _score
     environment.filters["percent"] = _percent
     environment.filters["plural"] = _plural
+    environment.filters["capitalize_first"] = _capitalize_first
     environment.tests["even"] = is_even
     return environment
 
@@ -126,6 +128,11 @@ def _score(value: float) -> str:
 def _percent(share: float) -> str:
     """Write a share of the whole, never a nought for something."""
     return "under 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _capitalize_first(text: str) -> str:
+    """Begin a text with a capital letter, and leave the rest, names among it, as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def _plural(number: int, one: str, many: str) -> str:

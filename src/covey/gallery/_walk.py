@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import covey
 from covey.gallery._about import AboutPage, build_tables, date_in_words, find_caveats
 from covey.gallery._curve import read_beta_sweep, read_curve
-from covey.gallery._how_many import build_how_many, has_votes
+from covey.gallery._how_many import HowManyPage, build_how_many, has_votes
 from covey.gallery._pager import build_pager, count_pages
 from covey.gallery._pages import (
     Card,
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from covey.corrections import Corrected
     from covey.store import Ledger, Member, PartitionInfo, Project
 
-__all__ = ["Walk", "count_gallery_pages", "gallery_pages", "plan_walk"]
+__all__ = [
+    "MANY_CLUSTERS", "SKIPPED_PER_PAGE", "Walk", "build_about_page", "build_cluster_page", "build_evidence_page",
+    "build_index_page", "build_skipped_page", "build_unsure_page", "count_gallery_pages", "gallery_pages", "plan_walk",
+]  # fmt: skip
 
 # Members are fetched this many pages at a time: a database counts through all rows before an offset.
 PAGES_PER_FETCH = 50
@@ -261,15 +264,34 @@ def gallery_pages(walk: Walk) -> Iterator[Page]:
     """
     for rank in range(len(walk.summaries)):
         yield from _cluster_pages(walk, rank)
-    yield _unsure_page(walk)
-    yield from _skipped_pages(walk)
+    yield build_unsure_page(walk)
+    for number in range(1, count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 1):
+        yield build_skipped_page(walk, number)
     if walk.evidence is not None:
-        yield build_how_many(walk.evidence, url="k.html", site=walk.site, links=walk.links())
-    yield _about_page(walk)
-    yield _index_page(walk)
+        yield build_evidence_page(walk, walk.evidence)
+    yield build_about_page(walk)
+    yield build_index_page(walk)
 
 
 def _cluster_pages(walk: Walk, rank: int) -> Iterator[ClusterPage]:
+    for number, members in enumerate(_pages_of_members(walk, walk.summaries[rank]), start=1):
+        yield build_cluster_page(walk, rank, number, members)
+
+
+def build_cluster_page(walk: Walk, rank: int, number: int, members: Sequence["Member"]) -> ClusterPage:
+    """Return one page of a cluster.
+
+    Parameters
+    ----------
+    walk : Walk
+        What `plan_walk` returned.
+    rank : int
+        Place of the cluster in its order, from 0.
+    number : int
+        Which page, from 1; the first one has the representatives.
+    members : sequence of Member
+        The images of the page.
+    """
     summary = walk.summaries[rank]
     links = walk.links("clusters")
     beside = walk.summaries[max(0, rank - 1) : rank + 2]
@@ -279,22 +301,19 @@ def _cluster_pages(walk: Walk, rank: int) -> Iterator[ClusterPage]:
     def mention(position: int) -> ClusterLink | None:
         return mentions[walk.summaries[position].label] if 0 <= position < len(walk.summaries) else None
 
-    for number, members in enumerate(_pages_of_members(walk, summary), start=1):
-        yield ClusterPage(
-            url=cluster_url(summary.label, number),
-            site=walk.site,
-            links=links,
-            card=_card(walk, summary, links),
-            rank=rank + 1,
-            representatives=_representatives(walk, summary, links) if number == 1 else (),
-            pictures=[_member_picture(walk, member, links) for member in members],
-            pager=build_pager(
-                number, summary.size, walk.page_size, lambda page: links.page(cluster_url(summary.label, page))
-            ),
-            nearest=mentions[nearest.label] if nearest else None,
-            previous=mention(rank - 1),
-            next=mention(rank + 1),
-        )
+    return ClusterPage(
+        url=cluster_url(summary.label, number),
+        site=walk.site,
+        links=links,
+        card=_card(walk, summary, links),
+        rank=rank + 1,
+        representatives=_representatives(walk, summary, links) if number == 1 else (),
+        pictures=[_member_picture(walk, member, links) for member in members],
+        pager=build_pager(number, summary.size, walk.page_size, lambda page: links.cluster(summary.label, page)),
+        nearest=mentions[nearest.label] if nearest else None,
+        previous=mention(rank - 1),
+        next=mention(rank + 1),
+    )
 
 
 def _pages_of_members(walk: Walk, summary: ClusterSummary) -> Iterator[Sequence["Member"]]:
@@ -322,37 +341,45 @@ def _representatives(walk: Walk, summary: ClusterSummary, links: Links) -> list[
     for image_id in summary.representatives:
         path = walk.project.paths_of(image_id)[0]
         name = readable(path.rpartition("/")[2])
-        pictures.append(Picture(name, readable(path), links.original(path), links.thumbnail(image_id)))
+        original = links.original(path, image_id)
+        pictures.append(Picture(name, readable(path), original, links.thumbnail(image_id), id=image_id))
     return pictures
 
 
-def _unsure_page(walk: Walk) -> UnsurePage:
+def build_unsure_page(walk: Walk) -> UnsurePage:
+    """Return the page of the images that were hardest to place."""
     links = walk.links()
     mentions = link_clusters(walk.summaries, links)
     pictures = [build_picture(member, links, clusters=mentions) for member in walk.unsure]
     return UnsurePage(url="unsure.html", site=walk.site, links=links, pictures=pictures)
 
 
-def _skipped_pages(walk: Walk) -> Iterator[SkippedPage]:
+def build_skipped_page(walk: Walk, number: int) -> SkippedPage:
+    """Return one page of the files that could not take part, from 1."""
     links = walk.links()
     totals = Counter(failure.code for failure in walk.failures)
-    for number in range(1, count_pages(len(walk.failures), SKIPPED_PER_PAGE) + 1):
-        shown = walk.failures[(number - 1) * SKIPPED_PER_PAGE : number * SKIPPED_PER_PAGE]
-        yield SkippedPage(
-            url=_skipped_url(number),
-            site=walk.site,
-            links=links,
-            groups=group_skipped(shown, totals, links, lambda failure: walk.project.relative_path(failure.path)),
-            pager=build_pager(number, len(walk.failures), SKIPPED_PER_PAGE, _skipped_url),
-            n_found=walk.ledger.n_found,
-        )
+    shown = walk.failures[(number - 1) * SKIPPED_PER_PAGE : number * SKIPPED_PER_PAGE]
+    return SkippedPage(
+        url=_skipped_url(number),
+        site=walk.site,
+        links=links,
+        groups=group_skipped(shown, totals, links, lambda failure: walk.project.relative_path(failure.path)),
+        pager=build_pager(number, len(walk.failures), SKIPPED_PER_PAGE, lambda page: links.page(_skipped_url(page))),
+        n_found=walk.ledger.n_found,
+    )
 
 
 def _skipped_url(number: int) -> str:
     return "skipped.html" if number == 1 else f"skipped-{number}.html"
 
 
-def _about_page(walk: Walk) -> AboutPage:
+def build_evidence_page(walk: Walk, evidence: Mapping[str, Any]) -> HowManyPage:
+    """Return the page about the number of clusters."""
+    return build_how_many(evidence, url="k.html", site=walk.site, links=walk.links())
+
+
+def build_about_page(walk: Walk) -> AboutPage:
+    """Return the page about the run."""
     selection = walk.info.info.get("selection") or {}
     return AboutPage(
         url="about.html",
@@ -372,7 +399,8 @@ def _about_page(walk: Walk) -> AboutPage:
     )
 
 
-def _index_page(walk: Walk) -> IndexPage:
+def build_index_page(walk: Walk) -> IndexPage:
+    """Return the first page: all clusters."""
     links = walk.links()
     n_pictures = 5 if len(walk.summaries) <= MANY_CLUSTERS else 1
     cards = [_card(walk, summary, links, n_pictures) for summary in walk.summaries]

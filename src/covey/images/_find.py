@@ -204,7 +204,7 @@ class Finder:
         self.findings.failures.setdefault(path, ImageFailure(path, error.code, str(error)))
 
 
-def find_pictures(sources: Sequence[Path], finder: Finder) -> Findings:
+def find_images(sources: Sequence[Path], finder: Finder) -> Findings:
     """Go through all sources; see `scan_images`."""
     for source in sources:
         finder.add_source(source)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from covey.errors import ImageReadError
-from covey.images._find import Finder, find_pictures
+from covey.images._find import Finder, find_images
 from covey.images._formats import MIN_SIDE_PX, PAIRED_SUFFIXES, RAW_SUFFIXES
 from covey.images._globs import GlobFilter, natural_key
 from covey.images._read import explain_os_error, open_regular, pillow_quiet, read_size
@@ -152,7 +152,7 @@ def scan_images(
         by_content=by_content,
         progress=progress,
     )
-    findings = find_pictures(sources, finder)
+    findings = find_images(sources, finder)
     collected = _Collected(_Memory(known or {}, sizes or {}), list(findings.failures.values()))
     collected.n_total, collected.progress = len(findings.paths - findings.failures.keys()), progress
     alone, pairs = _split_pairs(findings.ordered_paths())

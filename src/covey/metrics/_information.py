@@ -150,3 +150,32 @@ def _cell_information(a: int, b_values: IntArray, log_factorial: NDArray[np.floa
     information = m / n * (np.log(n) + np.log(m) - np.log(a) - np.log(b))
     cells = np.exp(log_probability) * information
     return np.asarray(np.add.reduceat(cells, starts), dtype=np.float64)
+
+
+def neighbor_information(labels: IntArray, neighbor_labels: IntArray) -> float:
+    """Compute how much rows' labels tell about the labels of their neighbors, without a true label.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), dtype int64
+        Clusters of some rows, not negative.
+    neighbor_labels : ndarray of shape (n, n_neighbors), dtype int64
+        Clusters of their neighbors.
+
+    Returns
+    -------
+    information : float
+        In nats, at most the entropy of the labels; larger is better.
+
+    Notes
+    -----
+    The mutual information Σ p(a, b) log(p(a, b) / (p(a) p(b))) of the labels at the two ends of an edge, each edge
+    taken in both directions. Ours.
+    """
+    n_labels = int(max(labels.max(), neighbor_labels.max())) + 1
+    pairs = labels[:, None] * n_labels + neighbor_labels
+    joint = np.bincount(pairs.ravel(), minlength=n_labels**2).reshape(n_labels, n_labels)
+    p = (joint + joint.T) / (2 * joint.sum())  # p(a, b), symmetric
+    outer = p.sum(axis=1, keepdims=True) * p.sum(axis=0)  # p(a) p(b)
+    seen = p > 0
+    return float((p[seen] * np.log(p[seen] / outer[seen])).sum())

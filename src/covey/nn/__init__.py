@@ -4,7 +4,7 @@ Tensors in, tensors out; nothing here knows an objective or an estimator.
 """
 
 from covey.nn.augment import center_crop, flip_and_shift, jitter_colors, quarter_turns, random_crop, to_grayscale
-from covey.nn.code_heads import CodeHeads
+from covey.nn.code_heads import CodeHeads, LinearCodeHeads
 from covey.nn.convnets import ResNet18, SmallVGG, SobelFilter, Trunk, TwoHeadedConvNet
 from covey.nn.heads import StackedHeads, update_average
 from covey.nn.linear import LinearHeads
@@ -16,6 +16,7 @@ __all__ = [
     "StackedHeads",
     "LinearHeads",
     "CodeHeads",
+    "LinearCodeHeads",
     "ClusterMLP",
     "ClusterMLPHeads",
     "Activation",

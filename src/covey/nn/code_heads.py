@@ -1,4 +1,4 @@
-"""CPP's network: features to a representation and to a code, both of unit length."""
+"""CPP's networks: features to a representation and to a code, both of unit length."""
 
 from typing import Literal
 
@@ -107,7 +107,7 @@ class CodeHeads(nn.Module):
 
     @torch.no_grad()
     def copy_feature_head(self) -> None:
-        """Let the cluster head begin where the feature head is; of one head nothing is to be copied."""
+        """Let the cluster head begin where the feature head is; with one head there is nothing to copy."""
         if self.cluster_head is not None:
             self.cluster_head.load_state_dict(self.feature_head.state_dict())
 
@@ -117,6 +117,58 @@ class CodeHeads(nn.Module):
     def _linear(self, layer: nn.Linear, x: Tensor) -> Tensor:
         dtype = layer.weight.dtype if layer.weight.dtype == torch.float64 else self.compute_dtype
         return F.linear(x.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype)).to(layer.weight.dtype)
+
+
+class LinearCodeHeads(nn.Module):
+    """Map features to a representation Z and a code C by linear maps that begin as principal axes.
+
+    Parameters
+    ----------
+    axes : Tensor of shape (n_features, code_size)
+        Where both maps begin.
+    form : {"two", "one"}
+        A feature head and a cluster head; or one head whose output is Z and C.
+
+    Notes
+    -----
+    Z = norm(W x + b) and C = norm(W' x + b') with W = W' = axesᵀ and b = b' = 0 at the start, in float32. Projected on
+    its first axes a row keeps its neighbors, which a network with random weights takes from it. Ours.
+    """
+
+    def __init__(self, axes: Tensor, *, form: CodeHeadsForm) -> None:
+        super().__init__()
+        self.feature_head = _linear_from(axes)
+        self.cluster_head = _linear_from(axes) if form == "two" else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (batch, n_features) to unit rows Z and C, (batch, code_size)."""
+        Z = self.represent(x)
+        return Z, Z if self.cluster_head is None else self.encode(x)
+
+    def represent(self, x: Tensor) -> Tensor:
+        """Map features (batch, n_features) to the representation Z, (batch, code_size)."""
+        return F.normalize(self.feature_head(x), dim=1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map features (batch, n_features) to the code C, (batch, code_size)."""
+        head = self.feature_head if self.cluster_head is None else self.cluster_head
+        return F.normalize(head(x), dim=1)
+
+    @torch.no_grad()
+    def copy_feature_head(self) -> None:
+        """Let the cluster head begin where the feature head is; with one head there is nothing to copy."""
+        if self.cluster_head is not None:
+            self.cluster_head.load_state_dict(self.feature_head.state_dict())
+
+
+def _linear_from(axes: Tensor) -> nn.Linear:
+    """Make a linear layer of given weights, without bias at the start."""
+    n_in, n_out = axes.shape
+    layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        layer.weight.copy_(axes.T)
+        layer.bias.zero_()
+    return layer
 
 
 def _make_linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:

@@ -100,8 +100,12 @@ class ClusterMLPHeads(ClusterMLP):
 
     Parameters
     ----------
-    n_features, hidden_sizes, n_clusters
-        As in `ClusterMLP`.
+    n_features : int
+        Width of the input.
+    hidden_sizes : sequence of int
+        Widths of the hidden layers, which all heads share.
+    n_clusters : int
+        Number of logits of each head.
     n_heads : int
         Last layers, H.
     **form

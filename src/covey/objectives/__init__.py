@@ -12,6 +12,7 @@ from covey.objectives.cpp import (
     mlc_loss,
     similarity_scores,
     sinkhorn_potentials,
+    solve_gamma,
 )
 from covey.objectives.entropy import conditional_entropy, entropy, marginal_entropy, mean_log_probabilities
 from covey.objectives.mmdc import (
@@ -62,6 +63,7 @@ __all__ = [
     "gaussian_code_lengths",
     "similarity_scores",
     "sinkhorn_potentials",
+    "solve_gamma",
     "doubly_stochastic",
     "assign_one_to_one",
     "assign_to_capacities",

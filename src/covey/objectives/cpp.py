@@ -1,10 +1,11 @@
 """Every equation of CPP: coding rates, the doubly stochastic membership, and the loss that joins them.
 
 `coding_rate` is eq. 1 (maximized alone, it is eq. 4), `cluster_coding_rate` eq. 2, `doubly_stochastic` eq. 3 and
-`mlc_loss` the objective (MLC); the coding lengths of eqs. 5 and 7, by which the number of clusters is chosen, are in
-`covey.objectives.coding_length`. Rates spread all rows (a large R) while they compress each group (a small R^c). A
-group is a column of a membership matrix: of a few soft clusters, or of the square doubly stochastic matrix of MLC,
-where each row of the batch has a group of its own. Rows are samples here; the paper's samples are columns.
+`mlc_loss` the objective (MLC). `solve_gamma` is ours. The coding lengths of eqs. 5 and 7, by which the number of
+clusters is chosen, are in `covey.objectives.coding_length`. Rates spread all rows (a large R) while they compress each
+group (a small R^c). A group is a column of a membership matrix: of a few soft clusters, or of the square doubly
+stochastic matrix of MLC, where each row of the batch has a group of its own. Rows are samples here; the paper's samples
+are columns.
 
 References
 ----------
@@ -27,6 +28,7 @@ from covey._arrays import iter_chunks
 from covey.errors import ConvergenceError
 
 _BLOCK_ENTRIES = 2**21  # of weighted rows held at once; more is slower, since it leaves the cache
+_GAMMA_RANGE = (1e-3, 10.0)  # of `solve_gamma`: memberships of one row alone, and of all rows alike
 
 
 class MLCLoss(NamedTuple):
@@ -149,7 +151,9 @@ def cluster_coding_rate(Z: Tensor, membership: Tensor, *, eps_squared: float = 0
     return rate
 
 
-def similarity_scores(C: Tensor, other: Tensor | None = None, *, gamma: float, absolute: bool = True) -> Tensor:
+def similarity_scores(
+    C: Tensor, other: Tensor | None = None, *, gamma: float | Tensor, absolute: bool = True
+) -> Tensor:
     """Compute the scores from which a membership is made.
 
     Parameters
@@ -158,7 +162,7 @@ def similarity_scores(C: Tensor, other: Tensor | None = None, *, gamma: float, a
         Codes, unit rows.
     other : Tensor of shape (m, d), default=None
         Codes to compare with; None is `C`.
-    gamma : float
+    gamma : float or Tensor of shape ()
         Regularization γ: larger makes memberships more even.
     absolute : bool, default=True
         Whether opposite codes are as alike as equal ones: a group is a subspace. The authors' code does so, where the
@@ -167,7 +171,7 @@ def similarity_scores(C: Tensor, other: Tensor | None = None, *, gamma: float, a
     Returns
     -------
     scores : Tensor of shape (n, m)
-        |C C'ᵀ| / γ. The diagonal is kept, as in the authors' code.
+        |C C'ᵀ| / γ, or C C'ᵀ / γ. The diagonal is kept, as in the authors' code.
 
     Raises
     ------
@@ -178,6 +182,46 @@ def similarity_scores(C: Tensor, other: Tensor | None = None, *, gamma: float, a
         raise ValueError(f"gamma is {gamma}; it must be larger than 0.")
     cosine = C @ (C if other is None else other).T
     return (cosine.abs() if absolute else cosine) / gamma
+
+
+@torch.no_grad()
+def solve_gamma(cosines: Tensor, *, perplexity: float, n_bisections: int = 16) -> Tensor:
+    """Find the regularization at which a row of the membership is spread over a given number of columns.
+
+    Parameters
+    ----------
+    cosines : Tensor of shape (n, m)
+        Similarities S, in [-1, 1].
+    perplexity : float
+        The exponential of the mean entropy of the rows of softmax(S / γ), in [1, m].
+    n_bisections : int, default=16
+        Halvings of the interval of log γ; 16 leave a relative error below 0.0002.
+
+    Returns
+    -------
+    gamma : Tensor of shape ()
+        γ in [0.001, 10], without gradient. A perplexity that lies beyond what these give is met as nearly as they can.
+
+    Raises
+    ------
+    ValueError
+        If `perplexity` is below 1 or above m.
+
+    Notes
+    -----
+    Ours, in place of a γ that is the same for all features: docs/methods/cpp.md. The entropy of a softmax grows with γ,
+    so bisection finds the only solution. No step waits for the device.
+    """
+    if not 1 <= perplexity <= cosines.shape[1]:
+        raise ValueError(f"perplexity is {perplexity}; it must lie in [1, {cosines.shape[1]}], the number of columns.")
+    target = math.log(perplexity)
+    low, high = (cosines.new_tensor(math.log(end)) for end in _GAMMA_RANGE)
+    for _ in range(n_bisections):
+        middle = (low + high) / 2
+        log_p = (cosines / middle.exp()).log_softmax(dim=1)  # (n, m)
+        is_narrow = -(log_p.exp() * log_p).sum(dim=1).mean() < target
+        low, high = torch.where(is_narrow, middle, low), torch.where(is_narrow, high, middle)
+    return ((low + high) / 2).exp()
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ def mean_labels(log_labels: Tensor) -> Tensor:
     Returns
     -------
     log_mean : Tensor of shape (..., n_clusters)
-        log tau(x).
+        The logarithm of the mean labeling, log tau(x).
     """
     return log_labels.logsumexp(dim=0) - math.log(len(log_labels))
 

@@ -65,7 +65,18 @@ class KnownLabels(NamedTuple):
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Read a table that gives each image a class; see `read_label_table`, whose `classes` it returns."""
+    """Read a table that gives each image a class; see `read_label_table`, whose `classes` it returns.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+
+    Returns
+    -------
+    labels : dict of str to str
+        Class by file name, composed (NFC).
+    """
     return read_label_table(path).classes
 
 
@@ -152,7 +163,7 @@ def evaluate_partition(project: Project, partition_id: int, labels: Mapping[str,
     if not rows:
         raise InvalidValueError(
             f"None of the {len(found)} images has a label; file names must be as in assignments.csv, "
-            f"for example {next(iter(paths.values()))[0]!r}."
+            f"for example {next((names[0] for names in paths.values()), 'a.png')!r}."
         )
     names, labels_true = np.unique([next(iter(found[row])) for row in rows], return_inverse=True)
     if len(names) < 2:

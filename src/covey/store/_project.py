@@ -281,10 +281,6 @@ class Project(ProjectFrames):
             If the name cannot be a folder's.
         ValueError
             If arrays and summaries do not fit, or `params` or `info` are not JSON-compatible.
-
-        Notes
-        -----
-        1,000,000 images take 35 MB of the database; probabilities are a float32 file beside the tables.
         """
         _partitions.check_partition(partition, clusters)
         with disk_errors(f"{self._subject}: the partition"):
@@ -305,7 +301,13 @@ class Project(ProjectFrames):
         return _partitions.read_info(self._connection, partition_id, self._subject)
 
     def run_folder(self, partition_id: int) -> Path:
-        """Return the folder of a partition's tables, which need not exist yet."""
+        """Return the folder of a partition's tables, which need not exist yet.
+
+        Parameters
+        ----------
+        partition_id : int
+            The partition.
+        """
         return check_inside(self.root, self.root / "runs" / self.partition_info(partition_id).name)
 
     def partition(self, partition_id: int) -> Partition:
@@ -454,18 +456,16 @@ class Project(ProjectFrames):
             JSON-compatible: what `covey.selection.NClustersResult.to_dict` gives, and whatever the caller adds.
         partition_id : int, optional
             The partition that the evidence belongs to; the project as a whole if not given.
-
-        Raises
-        ------
-        ValueError
-            If `evidence` is not JSON-compatible.
         """
         return _tables.write_evidence(self.root if partition_id is None else self.run_folder(partition_id), evidence)
 
     def evidence(self, partition_id: int | None = None) -> dict[str, Any] | None:
-        """Return what `write_evidence` wrote of a partition, or of the project as a whole if none is given.
+        """Return what `write_evidence` wrote; None if there is nothing that this covey can read.
 
-        It is None if there is none, or a file that this covey did not write or cannot read.
+        Parameters
+        ----------
+        partition_id : int, optional
+            The partition; the project as a whole if not given.
         """
         return _tables.read_evidence(self.root if partition_id is None else self.run_folder(partition_id))
 

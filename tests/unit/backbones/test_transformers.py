@@ -256,11 +256,11 @@ def test_a_folder_says_how_pictures_are_prepared(tiny_model: Tiny) -> None:
 def test_all_forms_of_sizes_are_read(
     told: dict[str, object], size: tuple[int, int], fraction: float, is_squashed: bool, tmp_path: Path
 ) -> None:
-    from covey.backbones._transformers._folder import _read_pictures
+    from covey.backbones._transformers._folder import _read_preprocessing
 
     told |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
-    pictures = _read_pictures(tmp_path)
+    pictures = _read_preprocessing(tmp_path)
     assert (pictures["input_size"], pictures["crop_fraction"]) == (size, fraction)
     assert pictures["is_squashed"] == is_squashed
     assert pictures["interpolation"] == "bilinear"  # the library's default

@@ -9,12 +9,13 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from covey.cluster._cpp import CPP, PRESETS, RateReduction, RateSettings, make_optimizer
+from covey.cluster._cpp import CPP, PRESETS, RateReduction, RateSettings, _first_best, make_optimizer
 from covey.errors import UnknownNameError
 from covey.nn.code_heads import CodeHeads
 from covey.objectives.cpp import coding_rate, doubly_stochastic, mlc_loss, similarity_scores
 
 SHORT = {
+    **PRESETS["mlp"],
     "code_size": 16,
     "hidden_size": 32,
     "n_steps": 20,
@@ -235,6 +236,9 @@ def test_nan_is_refused(blobs):
         ({"batch_size": 1}, "batch_size is 1"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"n_columns": 0}, "n_columns is 0"),
+        ({"network": "deep"}, "network is 'deep'"),
+        ({"similarity": "dot"}, "similarity is 'dot'"),
+        ({"perplexity_factor": 0.0}, "perplexity_factor is 0.0"),
     ],
 )
 def test_what_is_out_of_range_is_named(blobs, change, message):
@@ -247,6 +251,87 @@ def test_relabel_needs_a_fit_and_enough_rows(blobs, fitted):
         CPP().relabel(3)
     with pytest.raises(ValueError, match="n_clusters is 301"):
         fitted.relabel(301)
+
+
+# Tables 7 and 8 of the paper and appendix F; the authors' README at cb39bdc: code size, hidden size, γ, epochs, warm-up
+# epochs or steps of all, batch size, penalty, heads.
+PUBLISHED = {
+    "paper-cifar10": (128, 4096, 0.175, 5, 1 / 5, 1024, 0.0, "two"),
+    "paper-cifar20": (128, 4096, 0.13, 15, 1 / 15, 1024, 0.0, "two"),
+    "paper-cifar100": (128, 4096, 0.1, 50, 1 / 50, 1500, 0.0, "two"),
+    "paper-imagenet": (1024, 2048, 0.12, 20, 2 / 20, 1024, 0.0, "two"),
+    "paper-coco": (128, 4096, 0.12, 20, 1 / 20, 1200, 0.0, "two"),
+    "paper-laion": (1024, 2048, 0.09, 20, 2 / 20, 1024, 0.0, "two"),
+    "official-code-cifar10": (128, 4096, 0.175, 15, 51 / 720, 1024, 0.025, "two"),
+    "official-code-imagenet": (1024, 2048, 0.12, 20, 2001 / 25020, 1024, 0.025, "one"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_bind_to_the_published_settings(name):
+    cpp = CPP.from_preset(name)
+    names = ("code_size", "hidden_size", "gamma", "n_epochs", "warmup", "batch_size", "membership_penalty", "heads")
+    assert tuple(getattr(cpp, parameter) for parameter in names) == PUBLISHED[name]
+    shared = {
+        "network": "mlp", "similarity": "absolute_cosine", "n_half_steps": 5, "eps_squared": 0.1, "n_columns": None,
+        "standardize": False, "optimizer": "sgd", "learning_rate": 1e-4, "weight_decay": 1e-4,
+        "cluster_weight_decay": 5e-3, "schedule": "constant",
+    }  # fmt: skip
+    assert cpp.get_params().items() >= shared.items()
+    assert set(PUBLISHED) == set(PRESETS) - {"mlp"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"perplexity_factor": 1.0},
+        {"gamma": 0.15},
+        {"heads": "one"},
+        {"similarity": "absolute_cosine"},
+        {"n_columns": None},
+        {"code_size": 8},
+        {"standardize": False},
+        {"warmup": 0.1},
+        {"n_landmarks": 60},
+    ],
+)
+def test_linear_heads_find_blobs(blobs, change):
+    cpp = CPP(4, **{"n_steps": 10, "device": "cpu", **change}, random_state=0).fit(blobs[0])
+    assert adjusted_rand_score(blobs[1], cpp.labels_) > 0.95
+    np.testing.assert_array_equal(cpp.predict(blobs[0][::-7]), cpp.labels_[::-7])
+    assert cpp.code_.shape == (300, change.get("code_size", 8))  # a power of two of at least twice 4
+
+
+def test_linear_heads_begin_as_principal_axes(blobs):
+    """At the start a row's neighbors by the code are those by its principal components."""
+    X = (blobs[0] - blobs[0].mean(0)) / blobs[0].std(0)
+    axes = np.linalg.svd(X, full_matrices=False)[2][:4]
+    expected = X @ axes.T / np.linalg.norm(X @ axes.T, axis=1, keepdims=True)
+    cpp = CPP(2, n_steps=1, learning_rate=1e-12, gamma=0.2, random_state=0).fit(blobs[0])
+    for rows in (cpp.code_, cpp.transform(blobs[0])):
+        np.testing.assert_allclose(rows @ rows.T, expected @ expected.T, atol=1e-4)
+
+
+def test_of_two_perplexities_the_one_with_more_neighbor_information_is_kept(blobs):
+    cpp = CPP(4, n_steps=10, random_state=0).fit(blobs[0])
+    found = cpp.diagnostics_["neighbor_information"]
+    assert set(found) == {"1.0", "1.5"}
+    kept = cpp.diagnostics_["perplexity_factor"]
+    assert kept == (1.5 if found["1.5"] > 1.002 * found["1.0"] else 1.0)
+    alone = CPP(4, n_steps=10, perplexity_factor=kept, random_state=0).fit(blobs[0])
+    np.testing.assert_array_equal(alone.loss_history_, cpp.loss_history_)  # the same batches
+
+
+def test_ties_go_to_the_first():
+    assert [_first_best(values) for values in ([1.0, 1.001], [1.0, 1.01], [1.0, 0.5], [None])] == [0, 1, 0, 0]
+
+
+def test_progress_covers_both_trainings(blobs):
+    reports = []
+    CPP(4, n_steps=10, random_state=0).fit(blobs[0], progress=lambda *report: reports.append(report))
+    assert [done for _, done, _ in reports] == list(range(1, 21))
+    assert {total for *_, total in reports} == {20}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -26,7 +26,10 @@ def X() -> np.ndarray:  # noqa: N802 - the matrix of the equations
 @pytest.fixture(scope="module")
 def cpp(X: np.ndarray) -> CPP:
     sizes = {"code_size": 24, "hidden_size": 48, "n_steps": 30, "n_columns": 16, "batch_size": 125}
-    return CPP(4, **sizes, learning_rate=3e-3, standardize=False, random_state=0).fit(X)
+    changes = {**sizes, "learning_rate": 3e-3, "standardize": False}
+    return CPP.from_preset("mlp", n_clusters=4, **changes, random_state=0).fit(
+        X
+    )  # rows and their negatives belong together
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def read_spec(folder: Path) -> BackboneSpec:
     check_weights(weight_files(folder))
     config = read_config(folder, str(folder))
     architecture = ARCHITECTURES[config.model_type]
-    pictures = _read_pictures(folder)
+    preprocessing = _read_preprocessing(folder)
     n_features = _n_features(config)
     return BackboneSpec(
         name=folder.resolve().name,
@@ -107,7 +107,7 @@ def read_spec(folder: Path) -> BackboneSpec:
         has_text=bool(architecture.text),
         pooling=architecture.pooling,
         architecture=config.model_type,
-        **pictures,
+        **preprocessing,
     )
 
 
@@ -120,7 +120,7 @@ def _n_features(config: Any) -> int:
     return int(widths[-1] if widths else tower.hidden_size)
 
 
-def _read_pictures(folder: Path) -> dict[str, Any]:
+def _read_preprocessing(folder: Path) -> dict[str, Any]:
     """Read what is done to images, as keywords of `BackboneSpec`."""
     path = folder / "preprocessor_config.json"
     recorded = read_json(path)

@@ -247,7 +247,7 @@ def read_classes(folder: Path, name: str, classes: tuple[str, ...] | None) -> tu
         If a class has no images.
     """
     found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
-    images = {label: list_pictures(found[label]) for label in (found if classes is None else classes) if label in found}
+    images = {label: list_images(found[label]) for label in (found if classes is None else classes) if label in found}
     classes = classes or tuple(label for label, paths in images.items() if paths)
     empty = [label for label in classes if not images.get(label)]
     if empty or not classes:
@@ -257,7 +257,7 @@ def read_classes(folder: Path, name: str, classes: tuple[str, ...] | None) -> tu
     return Split(name, y, paths=tuple(path for label in classes for path in images[label])), classes
 
 
-def list_pictures(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """List the images below a folder in natural order, by their suffixes."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     return sorted(paths, key=natural_key)

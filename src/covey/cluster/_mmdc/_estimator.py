@@ -127,18 +127,18 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     n_clusters : int, default=10
         Number of clusters, K.
     trunk : {"resnet18", "small_vgg"}, default="small_vgg"
-        The network: four convolutions, quick on a processor; or the paper's for photographs.
+        The network: the paper's for photographs; or four convolutions, quick on a CPU.
     width : int or None, default=None
         Channels of its first stage; None for the paper's, 32 and 64. Time grows with its square.
     input_size : int, default=32
         Height and width of what the network sees, in pixels, at least 16.
-    crops : float in (0, 1] or sequence of float, default=0.625
-        Sides of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The first is
-        that of the center crop by which an image is assigned and labeled.
+    crops : float or sequence of float, default=0.625
+        Sides in (0, 1] of the squares that are cut out of images, as shares of the shorter side; a copy draws one. The
+        first is that of the center crop by which an image is assigned and labeled.
     flip : bool, default=True
         Whether half of the copies are mirrored.
-    jitter : sequence of four floats, default=(0.4, 0.4, 0.4, 0.125)
-        Largest change of brightness, contrast, saturation and hue, see `covey.nn.jitter_colors`.
+    jitter : sequence of float, default=(0.4, 0.4, 0.4, 0.125)
+        Four numbers: the largest change of brightness, contrast, saturation and hue, see `covey.nn.jitter_colors`.
     grayscale : float in [0, 1], default=0.2
         Share of copies that lose their color.
     max_rotation_degrees : float in [0, 180], default=0.0
@@ -234,7 +234,7 @@ class MMDC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clusterer):  # typ
     trunk: Trunk = choice("small_vgg", ("resnet18", "small_vgg"))
     width: int | None = integer(None, optional=True)
     input_size: int = integer(32, minimum=_LEAST_SIZE_PX)
-    crops: float | Sequence[float] = checked(0.625, _check_crops, "a number in (0, 1] or a sequence of such")
+    crops: float | Sequence[float] = checked(0.625, _check_crops, "a share in (0, 1] or a sequence of such")
     flip: bool = flag(True)
     jitter: Sequence[float] = checked((0.4, 0.4, 0.4, 0.125), _check_jitter, "four numbers of at least 0")
     grayscale: float = real(0.2, high=1.0)

@@ -164,7 +164,7 @@ class SSCOMP(GraphClusterer):
         check_n_clusters(self.n_clusters, len(rows))
         if len(rows) == 1:
             self.codes_ = csr_array((1, 1))
-            self._answer(rows, self.codes_)
+            self._keep_partition(rows, self.codes_)
             return
         # Codes C (n, n), row by row: algorithm 1.
         tensor = to_tensor(rows, resolve_float64_device(self.device))
@@ -172,7 +172,7 @@ class SSCOMP(GraphClusterer):
         self.codes_ = codes.to_sparse()
         sizes = np.diff(self.codes_.indptr)
         # Affinity of who writes whom, and its spectral partition.
-        self._answer(
+        self._keep_partition(
             rows,
             code_affinity(self.codes_, kind=self.affinity),
             mean_squared_residual=float(codes.residuals.mean()),
