@@ -47,7 +47,7 @@ class Text(HTMLParser):
 def test_prints_a_table_a_suggestion_and_its_doubt(project: Path) -> None:
     result = run("k", project)
     assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0].split()[:2] == ["k", "consensus"]
     assert any(line.split()[0] == "3" and "suggested" in line for line in lines)
     for words in ("median of the votes of 5 criteria", "interval", "flatness", "n = 24 images, d = ", "answer depends"):

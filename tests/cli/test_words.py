@@ -111,8 +111,9 @@ def test_what_cannot_be_done_is_one_line(plain: Path, arguments: list[object], w
     result = run(command, plain, *rest)
     assert result.exit_code == 1
     assert words in result.output
-    assert result.output.startswith("covey: ")
-    assert result.output.count("\n") == 1
+    said = [line for line in result.output.splitlines() if line not in {"Starting", "Naming"}]  # progress
+    assert len(said) == 1
+    assert said[0].startswith("covey: ")
 
 
 def test_search_inside_a_cluster_by_its_centre(plain: Path) -> None:
