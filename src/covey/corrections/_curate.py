@@ -68,7 +68,23 @@ class ProjectCuration(Editor):
         return correct(self._project, self.state, self._ids)
 
     def find_cluster(self, cluster: Cluster) -> int:
-        """Return the id of a cluster from its id or name; `EditError` if no cluster, or more than one, has the name."""
+        """Find a cluster.
+
+        Parameters
+        ----------
+        cluster : int or str
+            Its id or its name.
+
+        Returns
+        -------
+        number : int
+            Its id; the cluster may be retired, which an edit of it says.
+
+        Raises
+        ------
+        EditError
+            If no cluster, or more than one, has the name.
+        """
         return self._cluster(cluster)
 
     def rename(self, cluster: Cluster, name: str, *, uuid: str | None = None) -> EditReport:
