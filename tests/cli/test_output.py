@@ -94,7 +94,7 @@ def test_warnings_are_one_line_without_their_place() -> None:
 def test_a_number_of_clusters_is_a_number(picture_folder: Path, tmp_path: Path, number: str) -> None:
     result = run("cluster", picture_folder, "-o", tmp_path / "p.covey", "-k", number, *OPTIONS)
     assert result.exit_code == 2
-    assert "is neither a whole number from 1 nor 'auto'" in result.output
+    assert "is neither a whole number from 1 nor one of 'coarse', 'suggested', 'fine', 'auto'" in result.output
     assert isinstance(result.exception, SystemExit)
 
 

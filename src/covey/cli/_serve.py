@@ -34,7 +34,7 @@ def serve(project: Path, port: int | None, is_opened: bool, is_read_only: bool, 
     if as_json:
         echo_json({"url": server.url, "port": server.port, "is_read_only": server.is_read_only}, indent=None)
     else:
-        click.echo(server.url)
+        echo(server.url)
         echo(f"Serving {project}{' (read only)' if server.is_read_only else ''}; Ctrl-C ends it.", err=True)
     # uvicorn gives a signal on, when the server has ended, to whoever handled it before.
     signal.signal(signal.SIGTERM, _end)

@@ -1,7 +1,6 @@
 """The corrected result of a project, open to edits: start with `open_curation`.
 
-The journal is the truth, and `covey.curation` says what it amounts to. Here names and paths become ids and keys, and
-what needs features is looked up; `_editor.py` appends to the journal.
+`covey.curation` folds the journal. Here names and paths become ids and keys; `_editor.py` appends to the journal.
 """
 
 from collections.abc import Collection, Sequence
@@ -78,7 +77,7 @@ class ProjectCuration(Editor):
         Returns
         -------
         number : int
-            Its id; the cluster may be retired, which an edit of it says.
+            Its id, or that of a cluster that is retired.
 
         Raises
         ------
@@ -489,9 +488,7 @@ class ProjectCuration(Editor):
         """Return the keys of the parts but the largest, larger ones first, found by spherical k-means."""
         rows = self.state.members(cluster)
         if not 2 <= n_parts <= len(rows):
-            raise EditError(
-                "bad_request", f"{n_parts} parts of {len(rows)} images were asked for; at least 2, one each."
-            )
+            raise EditError("bad_request", f"{len(rows)} images were to be {n_parts} parts; at least 2, one each.")
         unit, has_features = load_unit_rows(self._project, self.state, self._ids, rows)
         if not has_features.all():
             raise EditError("no_features", "Some of these images have no features; name the parts by their images.")

@@ -53,6 +53,18 @@ _CODES = {
         "Not allowed to read",
         "The file is protected. Give your user the right to read it and run covey again.",
     ),
+    "ERROR_IO": _Words(
+        "The disk or network failed",
+        "The file could not be read this time. It is tried again by the next run of the same command.",
+    ),
+    "ERROR_MEMORY": _Words(
+        "Not enough memory at that moment",
+        "There was too little memory to open the picture. It is tried again by the next run of the same command.",
+    ),
+    "ERROR_CHANGED": _Words(
+        "Changed while covey was at work",
+        "The file was not the same when it was read as when it was found. Run the same command again.",
+    ),
 }
 
 

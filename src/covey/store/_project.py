@@ -420,7 +420,7 @@ class Project(ProjectFrames):
             The files; earlier ones of the same run are replaced.
         """
         info, clusters, paths = self.partition_info(partition_id), self.clusters(partition_id), self.paths()
-        folder = self.root / "runs" / info.name
+        folder = check_inside(self.root, self.root / "runs" / info.name)
         assignments, description = folder / "assignments.csv", folder / "clusters.json"
         _tables.write_assignments(assignments, self.partition(partition_id), clusters, paths, is_raw=is_raw)
 

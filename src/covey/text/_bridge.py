@@ -126,7 +126,18 @@ class ClassifierBridge:
         return l2_normalize(vectors)
 
     def center(self, X: FloatArray) -> FloatArray:
-        """Return μ for a collection, see `center_of`."""
+        """Return μ for a collection, see `center_of`.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features), dtype float32
+            Features of all its images.
+
+        Returns
+        -------
+        center : ndarray of shape (n_features,), dtype float32
+            What is subtracted from the rows.
+        """
         return center_of(X, self.origin)
 
 

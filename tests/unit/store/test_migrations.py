@@ -150,7 +150,7 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database(filled: Project, content: bytes | None) -> None:
     path = filled.root / "project.sqlite"
     path.write_bytes(content or path.read_bytes()[:5000])
-    with pytest.raises(ProjectError, match=r"p\.covey' cannot be opened: "):
+    with pytest.raises(ProjectError, match=r"p\.covey' cannot be read, its database is damaged: "):
         Project.open(filled.root)
 
 
