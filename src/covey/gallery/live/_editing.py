@@ -90,7 +90,7 @@ def parse_json(body: bytes) -> EditRequest:
 def parse_form(body: bytes) -> EditRequest:
     """Read an edit from a form, whose fields are those of JSON but that lists are repeated fields.
 
-    The edit's uuid hangs on all fields, so that the same form sent twice is one edit, and a form that was filled in
+    The edit's uuid depends on all fields, so that the same form sent twice is one edit, and a form that was filled in
     again after a way back is another one.
 
     Raises

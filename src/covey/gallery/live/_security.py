@@ -178,7 +178,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
     length = headers.only("content-length") or "0"
     too_large = RefusalError(413, "too_large", f"More than {MAX_BODY_BYTES} bytes were sent; make several edits of it.")
     if not length.isdecimal() or len(length) > 18:
-        raise RefusalError(400, "bad_request", "Content-Length is no number.")
+        raise RefusalError(400, "bad_request", "Content-Length is not a number.")
     if int(length) > MAX_BODY_BYTES:
         raise too_large
     if headers.only("content-encoding") not in (None, "identity"):
