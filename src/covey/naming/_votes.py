@@ -85,12 +85,11 @@ def name_clusters(
     Departs from both:
 
     - Votes are divided by the number of images: a *share* in [0, 1], comparable between clusters.
-    - The score is the share p times ``p / (p + q)``, where q is the largest share that the word has in a neighbouring
-      cluster. A word that fits the neighbours as well counts half, so that two clusters of cars are told apart by what
+    - The score is the share p times ``p / (p + q)``, where q is the largest share that the word has in a neighboring
+      cluster. A word that fits the neighbors as well counts half, so that two clusters of cars are told apart by what
       is not shared.
-    - No two clusters get the same name: of the words that score at least half as much as a cluster's best one each gets
-    one,
-      or none, so that the sum of scores is as large as it can be.
+    - No two clusters get the same name: of the words that score at least half as much as a cluster's best one, each
+      gets one or none, so that the sum of scores is as large as it can be.
     - Ties go to the word that comes first in the vocabulary; the authors' order depends on Python's hash seed.
 
     O(n · n_words · d); memory beyond the arguments is a block of 2²³ similarities.
