@@ -488,7 +488,7 @@ class ProjectCuration(Editor):
         """Return the keys of the parts but the largest, larger ones first, found by spherical k-means."""
         rows = self.state.members(cluster)
         if not 2 <= n_parts <= len(rows):
-            raise EditError("bad_request", f"{len(rows)} images were to be {n_parts} parts; at least 2, one each.")
+            raise EditError("bad_request", f"{n_parts} parts of {len(rows)} images asked for; at least 2, one each.")
         unit, has_features = load_unit_rows(self._project, self.state, self._ids, rows)
         if not has_features.all():
             raise EditError("no_features", "Some of these images have no features; name the parts by their images.")
