@@ -213,10 +213,6 @@ def _reduce_decoder(opened: OpenedImage, enough: tuple[int, int]) -> tuple[int, 
     return image.width, image.height
 
 
-def _rounds_up(side: int, power: int) -> bool:
-    return (side + power // 2) // power == -(-side // power)
-
-
 def _count_levels(file: BinaryIO) -> int:
     """Return how often a JPEG 2000 can be halved, from its COD segment (ITU T.800, A.6.1); 0 if that is not found."""
     file.seek(0)
